@@ -1,0 +1,33 @@
+# make run    a virtual signer on a real kernel, its HTTP signer on 127.0.0.1:20090; Ctrl-C ends it
+# make test   all tests: unit, system, and those in the lab
+# make check  format, lint, types, shell scripts
+# make bench  the numbers of docs/benchmarks.md
+.PHONY: setup run test check fix bench lock
+
+PYTHON := .venv/bin/python
+
+setup:
+	@builder/setup
+
+run: setup
+	@$(PYTHON) -m tests.demo
+
+test: setup
+	$(PYTHON) -m pytest
+
+check: setup
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	shellcheck -x builder/setup .ci/run $$(grep -lE '^#!/bin/sh' builder/assets/* tests/lab/guest/* 2>/dev/null)
+
+fix: setup
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+bench: setup
+	@$(PYTHON) -m tests.bench
+
+# Needs uv. Newer versions of everything, with hashes, for all three sets.
+lock:
+	builder/lock
