@@ -1,0 +1,1 @@
+"""Owner of ep0: descriptors, control requests, and the news whether USB is enabled."""
