@@ -1,0 +1,54 @@
+"""The lab for tests: one function, which runs the lab as anybody would, in a process of its own."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.lab.plan import PROJECT
+
+__all__ = ["lab_command", "run_in_lab"]
+
+_TIMEOUT_S = 300.0
+# Fetching what the lab is made of comes on top, the first time.
+_PREPARATION_S = 600.0
+
+
+def run_in_lab(
+    command: Sequence[str | Path],
+    *,
+    gadget: bool = False,
+    out: Path | None = None,
+    disk: Path | None = None,
+    timeout_s: float = _TIMEOUT_S,
+) -> subprocess.CompletedProcess[str]:
+    """Runs the command in a guest, in the project's folder; arguments as in arguments.py."""
+    words = lab_command(command, gadget=gadget, out=out, disk=disk, timeout_s=timeout_s)
+    return subprocess.run(
+        words,
+        cwd=PROJECT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=timeout_s + _PREPARATION_S,
+        check=False,
+    )
+
+
+def lab_command(
+    command: Sequence[str | Path],
+    *,
+    gadget: bool = False,
+    out: Path | None = None,
+    disk: Path | None = None,
+    timeout_s: float = _TIMEOUT_S,
+) -> list[str]:
+    """The words that start the lab from the project's folder."""
+    words = [sys.executable, "-m", "tests.lab", "--timeout", str(timeout_s)]
+    if gadget:
+        words.append("--gadget")
+    for option, path in (("--out", out), ("--disk", disk)):
+        if path is not None:
+            words += (option, str(path))
+    return [*words, "--", *(str(word) for word in command)]
