@@ -1,7 +1,7 @@
-"""Builds consensus payloads for tests, byte by byte from SPEC section 1. Never imports `tezos`.
+"""Builds consensus payloads for tests, byte by byte from docs/tezos.md section 1. Never imports `tezos`.
 
 It is the second opinion on `tezos.consensus`: every field is a parameter, so that a test can also
-build what must be refused. Source: the layouts in docs/protocol.md; checked against recorded
+build what must be refused. Source: docs/tezos.md; checked against recorded
 payloads in tests/tezos.
 """
 

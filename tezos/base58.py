@@ -3,7 +3,7 @@
 Owns the prefix table. Never guesses: the caller names the prefix, and payload and text must have
 exactly its sizes, which also bounds the work on a hostile text. Called by `keys`, `verify` and the
 host's commands.
-Source: octez `src/lib_crypto/base58.ml` (prefixes), SPEC section 2 in docs/protocol.md.
+Source: octez `src/lib_crypto/base58.ml` (prefixes), docs/tezos.md section 2.
 """
 
 from enum import Enum

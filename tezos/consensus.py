@@ -2,7 +2,7 @@
 
 Owns the layouts of blocks, preattestations and attestations. Never signs and never compares with a
 watermark: `gadget.keychain` does, for every signature, so this is on the hot path and light to
-import. Source: SPEC section 1 in docs/protocol.md; octez `block_header_repr.ml`, `fitness_repr.ml`,
+import. Source: docs/tezos.md section 1; octez `block_header_repr.ml`, `fitness_repr.ml`,
 `operation_repr.ml`, `dal_attestations_repr.ml` (tags v22.0 to v25.1). Integers are big-endian.
 
 Why so strict: a slot-bearing vote that is read as a tz4 vote has its slot in the upper half of the

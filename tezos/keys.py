@@ -2,7 +2,7 @@
 
 Holds no secret and computes no signature: `signers` and `verify` do. Whether bytes are a point of
 their curve is asked only where they come from outside (`PublicKey.from_base58`), since that loads
-the curves' libraries. Called by every layer above. Source: SPEC section 2 in docs/protocol.md.
+the curves' libraries. Called by every layer above. Source: docs/tezos.md section 2.
 """
 
 import hashlib

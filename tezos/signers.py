@@ -2,7 +2,7 @@
 
 The policy (is this a consensus payload, is it above the watermark?) is `gadget.keychain`'s, which
 is also the only caller. Nothing here is stored, logged or verified.
-Source: SPEC section 2 in docs/protocol.md; RFC 8032 (tz1), RFC 6979 (tz2, tz3), `tezos.bls` (tz4).
+Source: docs/tezos.md section 2; RFC 8032 (tz1), RFC 6979 (tz2, tz3), `tezos.bls` (tz4).
 
 Secrets: a signer keeps what its library needs to sign fast, for tz4 a Python integer, for the
 others an OpenSSL key. Neither can be wiped from Python. Dropping the signer frees them (OpenSSL

@@ -2,7 +2,7 @@
 
 Called by the host (signatures of authorized clients, answers of the board), by
 `PublicKey.from_base58` and by tests. Junk gives False or a TezosError, nothing else.
-Source: SPEC section 2 in docs/protocol.md.
+Source: docs/tezos.md section 2.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """A second opinion on tz1, tz2 and tz3 signatures: checking in plain integers. For tests only.
 
 Never imports `tezos` or `cryptography`. Source: RFC 8032 section 5.1.7, SEC 1 version 2 section
-4.1.4, and the base58check prefixes of SPEC section 2.
+4.1.4, and the base58check prefixes of docs/tezos.md.
 """
 
 import hashlib
