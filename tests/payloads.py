@@ -1,4 +1,5 @@
-"""Builds consensus payloads for tests, byte by byte from docs/tezos.md section 1. Never imports `tezos`.
+"""Builds consensus payloads for tests, byte by byte from docs/tezos.md section 1. Never imports
+`tezos`.
 
 It is the second opinion on `tezos.consensus`: every field is a parameter, so that a test can also
 build what must be refused. Source: docs/tezos.md; checked against recorded
