@@ -1,0 +1,1 @@
+"""The device daemon: it answers the host over FunctionFS endpoints and keeps the keys."""

@@ -1,0 +1,11 @@
+"""The error classes of the gadget daemon, but for those of the keychain."""
+
+__all__ = ["GadgetError", "SlotsInUseError"]
+
+
+class GadgetError(Exception):
+    """Root of what the gadget raises by itself; what the kernel refuses stays an OSError."""
+
+
+class SlotsInUseError(GadgetError):
+    """More transfers at once than the AIO context was opened for: a fault of the caller."""

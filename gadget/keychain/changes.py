@@ -1,0 +1,139 @@
+"""The changes of the keystore, step by step: make it, add a key, take one out.
+
+Owns the order of the steps on disk. Marks are written before the record that names their key, and
+removed after the record that forgets it; memory follows the disk. Never asks for a passphrase.
+Everything blocks: `gadget.keychain.keyring` runs it in a thread, under its lock for changes.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import final
+
+from gadget.keychain.admission import Admission, make_verifier
+from gadget.keychain.disk import Disk
+from gadget.keychain.envelope import KEY_BYTES, NONCE_BYTES, KdfParameters
+from gadget.keychain.errors import KeyExists, NewRefused, NotInitialised, NotStored, SignFailed
+from gadget.keychain.key_material import MadeKey, make_key, open_seed, seal_seed
+from gadget.keychain.keystore import Keystore
+from gadget.keychain.keystore_record import KeyEntry, KeystoreRecord, Tombstone
+from gadget.keychain.mark_store import create_marks, remove_marks
+from gadget.keychain.marks import Marks, merge_marks
+from gadget.keychain.secret import Secret
+from tezos.derivation import derive_secret
+from tezos.errors import BadKey
+from tezos.keys import KeyType
+from tezos.signers import create_secret, open_signer
+
+__all__ = ["KeystoreChanges"]
+
+
+@final
+class KeystoreChanges:
+    """Args: random_bytes: a source fit for keys."""
+
+    def __init__(
+        self,
+        disk: Disk,
+        keystore: Keystore,
+        admission: Admission,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self._disk = disk
+        self._keystore = keystore
+        self._admission = admission
+        self._random_bytes = random_bytes
+
+    def make_keystore(
+        self, kek: Secret, salt: bytes, kdf: KdfParameters, deterministic: bool
+    ) -> None:
+        """Raises: NotStored: there is none."""
+        sealed_seed = None
+        if deterministic:
+            with Secret(self._random_bytes(KEY_BYTES)) as seed:
+                sealed_seed = seal_seed(kek, seed, self._random_bytes(NONCE_BYTES))
+        record = KeystoreRecord(
+            salt=salt,
+            kdf=kdf,
+            verifier=make_verifier(kek, salt, kdf, self._random_bytes(NONCE_BYTES)),
+            sealed_seed=sealed_seed,
+        )
+        self._admission.create()
+        self._keystore.store(record)
+
+    def make_key(
+        self, kek: Secret, key_id: str, key_type: KeyType, chain_id: bytes | None
+    ) -> KeyEntry:
+        """Makes secret, marks and record, in this order.
+
+        Raises:
+            KeyExists, NewRefused, NotStored, SignFailed: there is no such key.
+        """
+        try:
+            with self._create_secret(kek, key_type) as secret:
+                made = make_key(
+                    key_id=key_id,
+                    signer=open_signer(key_type, secret.reveal()),
+                    secret=secret,
+                    chain_id=chain_id,
+                    kek=kek,
+                    random_bytes=self._random_bytes,
+                )
+        except BadKey as error:
+            raise SignFailed(f"no key could be made: {error}") from error
+        self._store_key(made)
+        return made.entry
+
+    def _create_secret(self, kek: Secret, key_type: KeyType) -> Secret:
+        record = self._record()
+        if record.sealed_seed is None:
+            return Secret(create_secret(key_type, self._random_bytes))
+        # The index is used up on disk before a key is made of it.
+        index = record.next_index
+        self._keystore.store(replace(record, next_index=index + 1))
+        with open_seed(kek, record.sealed_seed) as seed:
+            return Secret(derive_secret(seed.reveal(), key_type, index))
+
+    def _store_key(self, made: MadeKey) -> None:
+        record = self._record()
+        address = made.entry.public_key.address
+        if any(entry.public_key == made.entry.public_key for entry in record.keys):
+            raise KeyExists(f"there is a key with the address {address} already")
+        marks = _first_marks(record.tombstone_of(address))
+        create_marks(self._disk, address, made.sealer, marks, self._random_bytes)
+        stones = tuple(stone for stone in record.tombstones if stone.address != address)
+        keys = (*record.keys, made.entry)
+        try:
+            self._keystore.store(replace(record, keys=keys, tombstones=stones))
+        except NotStored as error:
+            if not error.unsettled:
+                remove_marks(self._disk, address)
+            raise
+
+    def forget_key(self, entry: KeyEntry, marks: Marks | None) -> None:
+        """Puts a tombstone in the place of a key.
+
+        Args:
+            marks: the last ones; None where they can't be read.
+
+        Raises:
+            NotStored: the key is still there.
+        """
+        record = self._record()
+        address = entry.public_key.address
+        keys = tuple(kept for kept in record.keys if kept.public_key != entry.public_key)
+        stones = (*record.tombstones, Tombstone(address=address, marks=marks))
+        self._keystore.store(replace(record, keys=keys, tombstones=stones))
+        remove_marks(self._disk, address)
+
+    def _record(self) -> KeystoreRecord:
+        if self._keystore.record is None:
+            raise NotInitialised("there is no keystore yet")
+        return self._keystore.record
+
+
+def _first_marks(tombstone: Tombstone | None) -> Marks:
+    if tombstone is None:
+        return Marks()
+    if tombstone.marks is None:
+        raise NewRefused(f"the marks of {tombstone.address} were lost: it may have signed anything")
+    return merge_marks(Marks(), tombstone.marks)

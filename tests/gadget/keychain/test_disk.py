@@ -1,0 +1,224 @@
+"""The contract of `Disk`, for the real one and for the fake; then what only a real folder has."""
+
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import trio
+
+from gadget.aio import AioContext, open_aio
+from gadget.keychain.disk import Disk, FolderDisk, folder_of
+from tests.fakes.disk import FakeDisk
+
+_BLOCK = bytes(range(256)) * 16
+
+
+@pytest.fixture
+async def aio() -> AsyncIterator[AioContext]:
+    context = open_aio(4)
+    yield context
+    await context.aclose()
+
+
+@pytest.fixture(params=["folder", "fake", "fake journal"])
+async def disk(
+    request: pytest.FixtureRequest, tmp_path: Path, aio: AioContext
+) -> AsyncIterator[Disk]:
+    if request.param == "folder":
+        real = FolderDisk.open(tmp_path / "data", aio)
+        yield real
+        real.close()
+    else:
+        yield FakeDisk(journals_data=request.param == "fake journal")
+
+
+async def test_a_new_disk_is_empty(disk: Disk) -> None:
+    assert disk.list_names() == frozenset()
+
+
+async def test_a_new_file_is_listed_and_read(disk: Disk) -> None:
+    disk.write_new("one", b"1")
+    disk.write_new("marks/two", _BLOCK)
+    disk.sync_folder("")
+    disk.sync_folder("marks")
+    assert disk.list_names() == {"one", "marks/two"}
+    assert disk.read("marks/two", 9999) == _BLOCK
+
+
+async def test_no_more_is_read_than_asked_for(disk: Disk) -> None:
+    disk.write_new("one", _BLOCK)
+    assert disk.read("one", 5) == _BLOCK[:5]
+
+
+async def test_a_file_is_never_made_twice(disk: Disk) -> None:
+    disk.write_new("one", b"1")
+    with pytest.raises(FileExistsError):
+        disk.write_new("one", b"2")
+    assert disk.read("one", 9) == b"1"
+
+
+async def test_renaming_replaces(disk: Disk) -> None:
+    disk.write_new("marks/a", b"new")
+    disk.write_new("marks/b", b"old")
+    disk.rename("marks/a", "marks/b")
+    assert disk.list_names() == {"marks/b"}
+    assert disk.read("marks/b", 9) == b"new"
+
+
+async def test_removed_is_gone(disk: Disk) -> None:
+    disk.write_new("one", b"1")
+    disk.remove("one")
+    assert disk.list_names() == frozenset()
+
+
+async def test_what_is_absent_is_not_found(disk: Disk) -> None:
+    with pytest.raises(FileNotFoundError):
+        disk.read("one", 9)
+    with pytest.raises(FileNotFoundError):
+        disk.open_file("one")
+    with pytest.raises(FileNotFoundError):
+        disk.remove("one")
+    with pytest.raises(FileNotFoundError):
+        disk.rename("one", "two")
+
+
+async def test_overwriting_is_seen_at_once_and_synced(disk: Disk) -> None:
+    disk.write_new("one", bytes(4096))
+    handle = disk.open_file("one")
+    assert disk.overwrite(handle, _BLOCK) == 4096
+    assert disk.read("one", 9999) == _BLOCK
+    await disk.start_sync(handle).wait()
+    disk.close_file(handle)
+    assert disk.read("one", 9999) == _BLOCK
+
+
+async def test_a_short_file_grows_by_overwriting(disk: Disk) -> None:
+    disk.write_new("one", b"")
+    handle = disk.open_file("one")
+    assert disk.overwrite(handle, _BLOCK) == 4096
+    assert disk.read("one", 9999) == _BLOCK
+    disk.close_file(handle)
+
+
+async def test_syncs_of_several_files_may_run_at_once(disk: Disk) -> None:
+    handles = []
+    for name in ("one", "two", "three"):
+        disk.write_new(name, bytes(4096))
+        handles.append(disk.open_file(name))
+    async with trio.open_nursery() as nursery:
+        for handle in handles:
+            disk.overwrite(handle, _BLOCK)
+            nursery.start_soon(disk.start_sync(handle).wait)
+    for name in ("one", "two", "three"):
+        assert disk.read(name, 9999) == _BLOCK
+
+
+def test_folders_of_names() -> None:
+    assert folder_of("keystore.0") == ""
+    assert folder_of("marks/tz1.0") == "marks"
+
+
+# The real folder.
+
+
+async def test_files_are_0600_and_folders_0700_whatever_the_umask(
+    tmp_path: Path, aio: AioContext
+) -> None:
+    for umask in (0, 0o777):
+        folder = tmp_path / f"{umask}"
+        before = os.umask(umask)
+        try:
+            if umask == 0:
+                disk = FolderDisk.open(folder, aio)
+            else:
+                folder.mkdir()
+                folder.chmod(0o700)
+                (folder / "marks").mkdir()
+                (folder / "marks").chmod(0o700)
+                disk = FolderDisk.open(folder, aio)
+            disk.write_new("marks/one", b"1")
+        finally:
+            os.umask(before)
+        disk.close()
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert stat.S_IMODE((folder / "marks").stat().st_mode) == 0o700
+        assert stat.S_IMODE((folder / "marks/one").stat().st_mode) == 0o600
+
+
+async def test_a_folder_that_is_open_to_others_is_closed(tmp_path: Path, aio: AioContext) -> None:
+    (tmp_path / "data").mkdir(mode=0o755)
+    FolderDisk.open(tmp_path / "data", aio).close()
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
+
+
+async def test_links_are_not_followed(tmp_path: Path, aio: AioContext) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"mine")
+    disk = FolderDisk.open(tmp_path / "data", aio)
+    (tmp_path / "data/link").symlink_to(victim)
+    for use in (
+        lambda: disk.read("link", 9),
+        lambda: disk.open_file("link"),
+        lambda: disk.write_new("link", b"x"),
+    ):
+        with pytest.raises(OSError, match=r"symbolic|exists"):
+            use()
+    assert victim.read_bytes() == b"mine"
+    disk.close()
+
+
+async def test_a_folder_that_is_a_link_is_refused(tmp_path: Path, aio: AioContext) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "data").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match=r"symbolic|directory"):
+        FolderDisk.open(tmp_path / "data", aio)
+
+
+async def test_a_pipe_in_the_place_of_a_file_is_refused(tmp_path: Path, aio: AioContext) -> None:
+    disk = FolderDisk.open(tmp_path / "data", aio)
+    os.mkfifo(tmp_path / "data/pipe")
+    with pytest.raises(OSError, match="not a regular file"):
+        disk.read("pipe", 9)
+    disk.close()
+
+
+async def test_two_processes_never_share_a_folder(tmp_path: Path, aio: AioContext) -> None:
+    disk = FolderDisk.open(tmp_path / "data", aio)
+    with pytest.raises(OSError, match="another process owns") as caught:
+        FolderDisk.open(tmp_path / "data", aio)
+    assert caught.value.errno == errno.EBUSY
+    disk.close()
+    FolderDisk.open(tmp_path / "data", aio).close()
+
+
+async def test_no_descriptor_is_left_behind(tmp_path: Path, aio: AioContext) -> None:
+    def count() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    FolderDisk.open(tmp_path / "data", aio).close()
+    before = count()
+    disk = FolderDisk.open(tmp_path / "data", aio)
+    disk.write_new("one", bytes(4096))
+    disk.open_file("one")
+    disk.read("one", 9)
+    with pytest.raises(OSError, match="owns"):
+        FolderDisk.open(tmp_path / "data", aio)
+    disk.close()
+    assert count() == before
+
+
+async def test_a_missing_parent_is_an_error(tmp_path: Path, aio: AioContext) -> None:
+    with pytest.raises(FileNotFoundError):
+        FolderDisk.open(tmp_path / "no/data", aio)
+
+
+async def test_descriptors_are_not_inherited(tmp_path: Path, aio: AioContext) -> None:
+    disk = FolderDisk.open(tmp_path / "data", aio)
+    disk.write_new("one", bytes(4096))
+    handle = disk.open_file("one")
+    assert fcntl.fcntl(handle, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+    disk.close()
