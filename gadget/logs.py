@@ -1,0 +1,46 @@
+"""The daemon's last log lines, kept in memory for the host's `logs` request.
+
+Where lines go otherwise (the journal with fields, or stderr) is `registrar.logs`: no handler ever
+waits for a stuck journal. Message bodies and secrets are never logged, by whom ever.
+"""
+
+import logging
+from collections import deque
+from typing import Final
+
+from broker.bounds import LOG_BYTES_LIMIT, LOG_LINES_LIMIT
+from registrar.logs import LineFormatter, start_logging
+
+__all__ = ["LogBook", "start_log_book"]
+
+_LINE_CHARACTERS: Final = 400
+
+
+class LogBook(logging.Handler):
+    """The last 1,000 lines, each cut to 400 characters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(LineFormatter())
+        self._lines: deque[str] = deque(maxlen=LOG_LINES_LIMIT)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(self.format(record)[:_LINE_CHARACTERS])
+
+    def last_lines(self, count: int) -> tuple[str, ...]:
+        """Returns at most `count` lines that fit into one message, the eldest first."""
+        chosen: list[str] = []
+        room_bytes = LOG_BYTES_LIMIT
+        for line in reversed(self._lines):
+            room_bytes -= len(line.encode())
+            if len(chosen) == count or room_bytes < 0:
+                break
+            chosen.append(line)
+        return tuple(reversed(chosen))
+
+
+def start_log_book() -> LogBook:
+    """Starts logging and returns the book that takes part in it."""
+    book = LogBook()
+    start_logging("tezsign", book)
+    return book

@@ -1,0 +1,65 @@
+"""One log line per signature, written after the answer has gone.
+
+Formatting a line takes as long as everything else that Python does for a signature, so the path
+only appends a tuple; `run` writes the lines once a second. What a kill can lose is the last second
+of lines, never a mark.
+"""
+
+import logging
+import time
+from collections import deque
+from typing import Final
+
+import trio
+
+from tezos.consensus import parse_payload
+from tezos.keys import KeyType
+
+__all__ = ["SignatureLog"]
+
+_HELD_LINES: Final = 1024
+_PERIOD_S: Final = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+class SignatureLog:
+    """Holds the signatures of the last second; the eldest are dropped and counted over 1,024."""
+
+    def __init__(self) -> None:
+        self._held: deque[tuple[str, bytes, float, float]] = deque(maxlen=_HELD_LINES)
+        self._dropped = 0
+        self.now = time.monotonic
+
+    def note(self, address: str, payload: bytes, started_s: float) -> None:
+        """Notes a signature that the keyring has released just now."""
+        if len(self._held) == _HELD_LINES:
+            self._dropped += 1
+        self._held.append((address, payload, started_s, self.now()))
+
+    async def run(self) -> None:
+        """Writes what has been noted, once a second; on cancellation what is left."""
+        try:
+            while True:
+                await trio.sleep(_PERIOD_S)
+                self.flush()
+        finally:
+            self.flush()
+
+    def flush(self) -> None:
+        while self._held:
+            address, payload, started_s, ended_s = self._held.popleft()
+            signed = parse_payload(payload, KeyType(address[:3]))
+            logger.info(
+                "signed",
+                extra={
+                    "key": address,
+                    "kind": signed.kind.name.lower(),
+                    "level": signed.level,
+                    "round": signed.round,
+                    "ms": round((ended_s - started_s) * 1000, 2),
+                },
+            )
+        if self._dropped:
+            logger.warning("signature lines dropped", extra={"count": self._dropped})
+            self._dropped = 0
