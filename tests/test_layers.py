@@ -44,8 +44,15 @@ PURE = (
     "registrar/state.py",
     "gadget/policy.py",
     "gadget/restart_delay.py",
+    "gadget/keychain/envelope.py",
+    "gadget/keychain/key_material.py",
+    "gadget/keychain/keystore_record.py",
     "gadget/keychain/marks.py",
     "gadget/keychain/mark_record.py",
+    "gadget/keychain/throttle.py",
+    "host/key_directory.py",
+    "host/registration.py",
+    "host/settings.py",
     "host/signer_api.py",
 )
 IMPURE_MODULES = {"os", "socket", "subprocess", "time", "trio", "usb", "logging", "selectors"}

@@ -1,0 +1,83 @@
+"""Inside the lab: makes keys with the `tezsign` command as a baker would, then serves the
+signer."""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from typing import Any, Final
+
+from tests.payloads import attestation
+
+__all__ = ["PORT", "main"]
+
+PORT: Final = 20090
+_GUEST_ADDRESS: Final = "10.0.2.15"
+_KEYS: Final = ("consensus", "companion")
+_LEVEL: Final = 12_000_000
+
+
+def main() -> int:
+    """Returns the exit status of `tezsign run`, which lasts until Ctrl-C."""
+    environment = os.environ | {"TEZSIGN_UNLOCK_PASS": secrets.token_urlsafe(16)}
+    _say("the board is enumerated; creating the keystore")
+    _tezsign(environment, "init")
+    _say("creating the keys " + " and ".join(_KEYS))
+    _tezsign(environment, "new", *_KEYS)
+    _say("unlocking them")
+    _tezsign(environment, "unlock")
+    status = json.loads(_tezsign(environment, "status", "--json"))
+    _say("starting the signer")
+    listen = f"{_GUEST_ADDRESS}:{PORT}"
+    command = ["tezsign", "run", "--listen", listen, "--allow-remote", *_KEYS]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as signer:
+        try:
+            return _follow(signer, status)
+        except KeyboardInterrupt:
+            signer.wait()
+            _say("stopped; the virtual board and its keys are gone")
+            return 0
+
+
+def _follow(signer: "subprocess.Popen[str]", status: list[dict[str, Any]]) -> int:
+    """Shows what the signer says; the instructions come right after its first line."""
+    assert signer.stderr is not None
+    told = False
+    for line in signer.stderr:
+        print(line, end="", file=sys.stderr, flush=True)
+        if not told and "listening" in line:
+            _tell(status)
+            told = True
+    return signer.wait()
+
+
+def _tell(status: list[dict[str, Any]]) -> None:
+    addresses = {key["id"]: key["pkh"] for key in status}
+    payload = attestation("tz4", _LEVEL, 0).hex()
+    url = f"http://127.0.0.1:{PORT}/keys/{addresses['consensus']}?version=2"
+    print()
+    for name in _KEYS:
+        print(f"  {name:10} {addresses[name]}")
+    print("\n  The signer listens on this machine. Sign an attestation from another terminal:\n")
+    print(f"""  curl -s -d '"{payload}"' '{url}'\n""")
+    print("  The same again gives the same signature; another payload for that level is refused.")
+    print("  Ctrl-C stops the signer and the virtual board.\n", flush=True)
+
+
+def _tezsign(environment: dict[str, str], *arguments: str) -> str:
+    done = subprocess.run(
+        ["tezsign", *arguments], env=environment, stdout=subprocess.PIPE, text=True, check=False
+    )
+    if done.returncode != 0:
+        _say(f"tezsign {arguments[0]} failed with status {done.returncode}")
+        sys.exit(1)
+    return done.stdout
+
+
+def _say(step: str) -> None:
+    print(f"== {step}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
