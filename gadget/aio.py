@@ -80,6 +80,12 @@ class AioOperation:
         """What it failed with; 0 while it is in flight and when all went well."""
         return 0 if self._outcome is None or self._outcome >= 0 else -self._outcome
 
+    def has_succeeded(self) -> bool:
+        """Looks, without waiting, whether it has ended well."""
+        if self._outcome is None:
+            self._context.reap()
+        return self._outcome is not None and self._outcome >= 0
+
     def finish(self, outcome: int) -> None:
         """Stores the completion (called by the context): bytes moved, or a negative errno."""
         self._outcome = outcome

@@ -33,6 +33,10 @@ DISK_ERRORS: Final = (OSError, SlotsInUseError, trio.ClosedResourceError)
 class PendingSync(Protocol):
     """A sync that the kernel has begun."""
 
+    def has_succeeded(self) -> bool:
+        """Looks, without waiting, whether it is done and all went well."""
+        ...
+
     async def wait(self) -> object:
         """Returns when it is done. Raises: OSError: what was written may or may not be there."""
         ...

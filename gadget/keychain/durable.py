@@ -137,6 +137,10 @@ class PendingWrite:
         self._sync = sync
         self._rest = rest
 
+    def is_durable(self) -> bool:
+        """Whether every slot is known to be durable. Never waits; `wait` tells of a failure."""
+        return not self._rest and self._sync.has_succeeded()
+
     async def wait(self) -> None:
         """Returns when every slot is durable.
 

@@ -104,8 +104,10 @@ class Key:
             signature = _compute(signer, payload)
         finally:
             # Also when signing raised: the next request must not find this write unfinished.
-            with trio.CancelScope(shield=True):
-                await store.finish(pending, marks)
+            # Mostly the disk was faster than the signature, and there is nothing to wait for.
+            if not store.finish_nowait(pending, marks):
+                with trio.CancelScope(shield=True):
+                    await store.finish(pending, marks)
         return signature
 
     async def unlock(self, kek: Secret) -> str:

@@ -95,6 +95,14 @@ class MarkStore:
         except DISK_ERRORS as error:
             raise self._failure(error) from error
 
+    def finish_nowait(self, pending: PendingWrite, marks: Marks) -> bool:
+        """As `finish`, where the marks are durable by now; False: `finish` must wait."""
+        if not pending.is_durable():
+            return False
+        self.marks = marks
+        self.is_confirmed = True
+        return True
+
     async def finish(self, pending: PendingWrite, marks: Marks) -> None:
         """Waits until the marks are durable, then takes them over.
 

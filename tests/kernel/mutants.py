@@ -37,11 +37,12 @@ def _switch_marks_off() -> None:
 def _leave_write_unawaited() -> None:
     """The signature goes out while the write is still in the kernel."""
 
-    async def finish(store: MarkStore, _pending: PendingWrite, marks: Marks) -> None:
+    def finish_nowait(store: MarkStore, _pending: PendingWrite, marks: Marks) -> bool:
         store.marks = marks
         store.is_confirmed = True
+        return True
 
-    setattr(MarkStore, "finish", finish)  # noqa: B010
+    setattr(MarkStore, "finish_nowait", finish_nowait)  # noqa: B010
 
 
 def _drop_payload_check() -> None:
@@ -62,6 +63,9 @@ def _never_sync() -> None:
     """Marks are written, and believed durable, without a sync."""
 
     class Done:
+        def has_succeeded(self) -> bool:
+            return True
+
         async def wait(self) -> None:
             return
 

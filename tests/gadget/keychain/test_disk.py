@@ -96,6 +96,18 @@ async def test_overwriting_is_seen_at_once_and_synced(disk: Disk) -> None:
     assert disk.read("one", 9999) == _BLOCK
 
 
+async def test_a_sync_that_has_succeeded_says_so_without_waiting(disk: Disk) -> None:
+    disk.write_new("one", bytes(4096))
+    handle = disk.open_file("one")
+    disk.overwrite(handle, _BLOCK)
+    sync = disk.start_sync(handle)
+    if not sync.has_succeeded():
+        await sync.wait()
+    assert sync.has_succeeded()
+    await sync.wait()
+    disk.close_file(handle)
+
+
 async def test_a_short_file_grows_by_overwriting(disk: Disk) -> None:
     disk.write_new("one", b"")
     handle = disk.open_file("one")

@@ -97,6 +97,21 @@ def test_a_write_that_is_not_waited_for_is_caught(monkeypatch: pytest.MonkeyPatc
     _assert_caught(_LOST, _TWO, _UNUSABLE)
 
 
+def test_a_write_that_is_believed_durable_too_early_is_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(PendingWrite, "is_durable", lambda _: True)
+    _assert_caught(_LOST, _TWO, _UNUSABLE)
+
+
+def test_a_failed_write_that_is_believed_durable_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def believe(self: PendingWrite) -> bool:
+        return not self._rest and (self._sync.has_succeeded() or True)
+
+    monkeypatch.setattr(PendingWrite, "is_durable", believe)
+    _assert_caught(_LOST, _TWO, _UNUSABLE)
+
+
 def test_a_write_to_one_slot_only_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     async def wait_for_the_first(self: PendingWrite) -> None:
         await self._sync.wait()
