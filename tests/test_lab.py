@@ -57,8 +57,8 @@ def is_gone(process: int) -> bool:
 
 
 def test_guest_is_as_promised_and_nothing_is_lost(tmp_path: Path) -> None:
-    (PROJECT / "build").mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=PROJECT / "build") as folder:
+    # The checkout itself may lie in /tmp, which is writable in the guest.
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
         outside, temporary, out = Path(folder) / "file", tmp_path / "file", Path(folder) / "a" / "b"
         outside.write_text("outside")
         temporary.write_text("temporary")

@@ -23,7 +23,7 @@ from tests.lab.qemu import run_qemu
 
 __all__ = ["run_command"]
 
-_TAIL_LINES = 40
+_TAIL_LINES = 100
 _DISK_BYTES = 64 * 1024 * 1024
 
 
