@@ -42,24 +42,30 @@ class SignatureLog:
         try:
             while True:
                 await trio.sleep(_PERIOD_S)
-                self.flush()
+                while self._held:
+                    self._write_one()
+                    # A second's lines at once would hold up whoever asks meanwhile.
+                    await trio.lowlevel.checkpoint()
+                self._tell_dropped()
         finally:
-            self.flush()
+            while self._held:
+                self._write_one()
 
-    def flush(self) -> None:
-        while self._held:
-            address, payload, started_s, ended_s = self._held.popleft()
-            signed = parse_payload(payload, KeyType(address[:3]))
-            logger.info(
-                "signed",
-                extra={
-                    "key": address,
-                    "kind": signed.kind.name.lower(),
-                    "level": signed.level,
-                    "round": signed.round,
-                    "ms": round((ended_s - started_s) * 1000, 2),
-                },
-            )
+    def _write_one(self) -> None:
+        address, payload, started_s, ended_s = self._held.popleft()
+        signed = parse_payload(payload, KeyType(address[:3]))
+        logger.info(
+            "signed",
+            extra={
+                "key": address,
+                "kind": signed.kind.name.lower(),
+                "level": signed.level,
+                "round": signed.round,
+                "ms": round((ended_s - started_s) * 1000, 2),
+            },
+        )
+
+    def _tell_dropped(self) -> None:
         if self._dropped:
             logger.warning("signature lines dropped", extra={"count": self._dropped})
             self._dropped = 0

@@ -321,6 +321,7 @@ async def test_passing_transfer_errors_do_not_end_the_session(autojump_clock: Mo
     async with open_bench() as bench, open_persistent(bench.connect) as session:
         await session.wait_up()
         for _ in range(10):
+            await wait_all_tasks_blocked()  # the next read is on its way again
             bench.interface.fail(TransferStatus.ERROR, incoming=True)
             assert await session.client.sign(ADDRESS, b"x") == b"x" * 64
         assert session.counters().opened == 1
