@@ -22,7 +22,6 @@ from typing import Final
 from tezos import base58
 from tezos.base58 import Prefix
 from tezos.keys import KeyType, PublicKey, address_type
-from tezos.verify import decode_signature, verify
 
 __all__ = ["Authenticator", "RequestTag", "encode_signed_bytes"]
 
@@ -53,6 +52,12 @@ class Authenticator:
 
     def __init__(self, public_keys: Sequence[str]) -> None:
         """Args: public_keys: edpk…, sppk…, p2pk… or BLpk…. Raises: BadEncoding, BadKey."""
+        # Only here: a signer without named clients needs neither library (8 MB), and pyblst's
+        # x86-64 wheel dies on a processor without ADX.
+        from tezos.verify import decode_signature, verify  # noqa: PLC0415
+
+        self._decode_signature = decode_signature
+        self._verify = verify
         self._keys = tuple(PublicKey.from_base58(text) for text in public_keys)
         self.addresses: tuple[str, ...] = tuple(key.address for key in self._keys)
 
@@ -62,7 +67,9 @@ class Authenticator:
         Raises:
             BadEncoding: it is no signature at all.
         """
-        signature = decode_signature(authentication)
+        signature = self._decode_signature(authentication)
         return any(
-            verify(key, signature.data, signed) for key in self._keys if key.type is signature.type
+            self._verify(key, signature.data, signed)
+            for key in self._keys
+            if key.type is signature.type
         )

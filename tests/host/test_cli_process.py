@@ -65,6 +65,9 @@ class TestWhatIsLoaded:
     def test_a_command_loads_no_http_server(self) -> None:
         assert not self.load("list", "--help") & {"starlette", "hypercorn", "rich", "pyblst"}
 
+    def test_the_signer_loads_no_cryptography_unless_clients_must_sign(self) -> None:
+        assert not self.load("run", "--help") & {"cryptography", "pyblst"}
+
 
 @pytest.mark.parametrize(
     ("fake", "arguments", "status"),
