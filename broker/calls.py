@@ -81,15 +81,13 @@ class Calls:
     def forget(self, call: Call) -> None:
         self._waiting.pop(call.id, None)
 
-    def take_response(self, frame: Frame) -> bool:
-        """Returns whether a call was waiting for it."""
+    def take_response(self, frame: Frame) -> None:
         call = self._waiting.pop(frame.id, None)
         if call is None:
             self.unknown_answers += 1
-            return False
+            return
         call.answer = frame.payload
         call.on_answer()
-        return True
 
     def take_accept(self, request_id: bytes, now_s: float) -> None:
         call = self._waiting.get(request_id)

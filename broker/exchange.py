@@ -30,7 +30,6 @@ class Effect(Enum):
     NOTHING = auto()
     DUE = auto()  # `next_due` may have something
     WORK = auto()  # `next_work` has something
-    ANSWERED = auto()  # a caller was told
     DROPPED = auto()  # nothing, the request was dropped
 
 
@@ -91,8 +90,8 @@ class Exchange:
         if kind is FrameType.REQUEST:
             return self._take_request(frame)
         if kind is FrameType.RESPONSE:
-            return Effect.ANSWERED if self._calls.take_response(frame) else Effect.NOTHING
-        if kind is FrameType.ACCEPT:
+            self._calls.take_response(frame)
+        elif kind is FrameType.ACCEPT:
             self._calls.take_accept(frame.id, now_s)
         elif kind is FrameType.RETRY:
             self._calls.take_retry(frame.id)

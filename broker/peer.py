@@ -37,7 +37,6 @@ logger = logging.getLogger(__name__)
 Handler = Callable[[bytes], Awaitable[bytes]]
 
 _DROP_LOG_S: Final = 10.0
-_WAKES: Final = frozenset({Effect.WORK, Effect.ANSWERED})
 
 
 def _random_id() -> bytes:
@@ -184,21 +183,14 @@ class Peer:
             now_s = trio.current_time()
             if data:
                 reader.feed(data, now_s)
-            somebody_waits = False
             while (frame := reader.next_frame(now_s)) is not None:
                 effect = exchange.receive(frame, now_s)
                 if effect is not Effect.NOTHING:
-                    somebody_waits |= effect in _WAKES
                     self._react(effect, now_s)
             if self._sleep.deadline == inf:
                 self._sleep.deadline = exchange.deadline_s
             while (control := exchange.next_control()) is not None:
                 await self._send(control)
-            if somebody_waits:
-                # A stream sets up its next read when it is asked for one. Let the worker or the
-                # caller have its turn before that: the order within a turn is random, so two.
-                await trio.lowlevel.cancel_shielded_checkpoint()
-                await trio.lowlevel.cancel_shielded_checkpoint()
 
     def _react(self, effect: Effect, now_s: float) -> None:
         if effect is Effect.WORK:
