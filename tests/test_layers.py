@@ -22,7 +22,7 @@ ALLOWED = {
 # Where only one module of a package may be used.
 ONLY = {
     ("registrar", "broker"): {"broker.contract"},
-    ("gadget", "registrar"): {"registrar.sockets", "registrar.logs"},
+    ("gadget", "registrar"): {"registrar.sockets", "registrar.logs", "registrar.notify"},
 }
 PURE = (
     "tezos",

@@ -5,6 +5,6 @@ def notify(
     status: str,
     unset_environment: bool = False,
     pid: int = 0,
-    fds: Sequence[int] | None = None,
+    fds: Sequence[int] = ...,
 ) -> bool: ...
 def listen_fds_with_names(unset_environment: bool = True) -> dict[int, str]: ...
