@@ -25,10 +25,12 @@ __all__ = [
     "PRODUCT_ID",
     "PROTOCOL_VERSION",
     "QUEUE_LENGTH",
+    "READY_LOOK",
     "READY_MAGIC",
     "READY_REPLY_BYTES",
     "READY_REQUEST",
     "READY_REQUEST_TYPES",
+    "READY_SESSION_FOLLOWS",
     "READY_SOCKET",
     "SILENT_SESSION_S",
     "VENDOR_ID",
@@ -49,8 +51,11 @@ BULK_PACKET_FULL_SPEED: Final = 64
 BULK_PACKET_HIGH_SPEED: Final = 512
 
 # Vendor request "are you ready?": device to host, recipient interface (0xC1; 0x81 is accepted too).
+# wValue says what the host is about to do.
 # Reply, 8 bytes: offset 0 magic "TZSG" · 4 version u16 little-endian · 6 ready flag u8 · 7 zero.
 READY_REQUEST: Final = 0x5A
+READY_LOOK: Final = 0
+READY_SESSION_FOLLOWS: Final = 1
 READY_REQUEST_TYPES: Final = (0xC1, 0x81)
 READY_MAGIC: Final = b"TZSG"
 READY_REPLY_BYTES: Final = 8

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from broker import bounds
+from broker.board_messages import PingRequest, PingResponse, VersionRequest, VersionResponse
 from broker.codes import ErrorCode
 from broker.key_status import KeyOutcome, KeyStatus, MarksStatus, MarkStatus
 
@@ -51,8 +52,6 @@ _ADDRESS_LIMIT: Final = 64
 _PASSPHRASE_LIMIT: Final = 1024
 _SIGNED_LIMIT: Final = 8192
 _TEXT_LIMIT: Final = 500
-_TOKEN_LIMIT: Final = 64
-_VERSION_LIMIT: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,48 +92,6 @@ class SignResponse:
 
     def __post_init__(self) -> None:
         bounds.check_size("signature", self.signature, 96)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PingRequest:
-    """Echo; the token (at most 64 bytes) shows that the answer belongs to this session."""
-
-    op: ClassVar[str] = "ping"
-    token: bytes
-
-    def __post_init__(self) -> None:
-        bounds.check_size("token", self.token, _TOKEN_LIMIT)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PingResponse:
-    op: ClassVar[str] = "ping"
-    token: bytes
-
-    def __post_init__(self) -> None:
-        bounds.check_size("token", self.token, _TOKEN_LIMIT)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VersionRequest:
-    op: ClassVar[str] = "version"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VersionResponse:
-    """`image_version` and `image_date` are empty where the board runs from no image."""
-
-    op: ClassVar[str] = "version"
-    version: str
-    protocol: int
-    image_version: str
-    image_date: str
-
-    def __post_init__(self) -> None:
-        bounds.check_size("version", self.version, _VERSION_LIMIT)
-        bounds.check_number("protocol", self.protocol)
-        bounds.check_size("image_version", self.image_version, _VERSION_LIMIT)
-        bounds.check_size("image_date", self.image_date, _VERSION_LIMIT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

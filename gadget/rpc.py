@@ -6,9 +6,11 @@ never reaches the broker. The signature's way runs through `_sign` (docs/flow.md
 """
 
 import logging
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from broker.board_messages import START_ID_BYTES
 from broker.codec import decode_request, encode_response
 from broker.contract import PROTOCOL_VERSION
 from broker.errors import BadMessage, UnknownRequest
@@ -70,6 +72,7 @@ class Service:
         self._log_book = log_book
         self._image = image
         self._signatures = signatures
+        self._start_id = secrets.token_bytes(START_ID_BYTES)
         # Any: each route takes its own request class, which a dict's type cannot say.
         self._routes: dict[type[Request], Callable[[Any], Awaitable[Response]]] = {
             SignRequest: self._sign,
@@ -113,7 +116,7 @@ class Service:
         return SignResponse(signature=signature)
 
     async def _ping(self, request: PingRequest) -> PingResponse:
-        return PingResponse(token=request.token)
+        return PingResponse(token=request.token, start_id=self._start_id)
 
     async def _version(self, _request: VersionRequest) -> VersionResponse:
         return VersionResponse(

@@ -94,12 +94,13 @@ class Client:
     async def version(self) -> VersionResponse:
         return await self._ask(VersionRequest(), VersionResponse, repeatable=True)
 
-    async def ping(self) -> None:
-        """Returns once the board has echoed a new random token."""
+    async def ping(self) -> bytes:
+        """Returns the board's start id once it has echoed a new random token."""
         token = secrets.token_bytes(_TOKEN_BYTES)
         echo = await self._ask(PingRequest(token=token), PingResponse, repeatable=False)
         if echo.token != token:
             raise BadAnswer("the board echoed another token than the one it was sent")
+        return echo.start_id
 
     async def logs(self, lines: int) -> tuple[str, ...]:
         """Returns the newest log lines, oldest first.

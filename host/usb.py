@@ -22,9 +22,11 @@ import usb.core
 
 from broker.contract import (
     PRODUCT_ID,
+    READY_LOOK,
     READY_REPLY_BYTES,
     READY_REQUEST,
     READY_REQUEST_TYPES,
+    READY_SESSION_FOLLOWS,
     VENDOR_ID,
 )
 from host.errors import (
@@ -125,12 +127,11 @@ class OpenBoard:
 
     def ask_ready(self, interface: int) -> bytes:
         """Returns the 8 bytes of the ready reply, unchecked (see `broker.contract`)."""
-        return self._control_in(
-            READY_REQUEST_TYPES[0], READY_REQUEST, 0, interface, READY_REPLY_BYTES
-        )
+        return self._request_ready(interface, READY_LOOK)
 
     def claim(self, interface: int) -> ClaimedInterface:
-        """Takes the interface for this process and clears a halt that an earlier one left.
+        """Takes the interface for this process, clears a halt that an earlier one left, and tells
+        the board that a session follows.
 
         What is returned owns this board and its bus; where this raises, both are as they were.
 
@@ -144,6 +145,9 @@ class OpenBoard:
             self._backend.claim_interface(self._handle, interface)
         for endpoint in (endpoint_in, endpoint_out):
             self._clear_halt(endpoint)
+        # A board that hears this and sees no traffic takes its USB controller for wedged. So only
+        # who has the interface says it, not one of many that find it busy.
+        self._request_ready(interface, READY_SESSION_FOLLOWS)
         library = Libusb(self._backend.lib, self._backend.ctx.value or 0)
         poll_set = PollSet(library)
 
@@ -166,6 +170,11 @@ class OpenBoard:
     def close(self) -> None:
         """Also gives back what was claimed."""
         self._backend.close_device(self._handle)
+
+    def _request_ready(self, interface: int, value: int) -> bytes:
+        return self._control_in(
+            READY_REQUEST_TYPES[0], READY_REQUEST, value, interface, READY_REPLY_BYTES
+        )
 
     def _release(self, interface: int, poll_set: PollSet) -> None:
         with contextlib.suppress(usb.core.USBError):  # where it left, its claims went along

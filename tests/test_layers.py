@@ -27,6 +27,7 @@ ONLY = {
 PURE = (
     "tezos",
     "broker/backoff.py",
+    "broker/board_messages.py",
     "broker/bounds.py",
     "broker/calls.py",
     "broker/codes.py",

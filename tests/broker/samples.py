@@ -86,7 +86,7 @@ REQUESTS: Final[tuple[Request, ...]] = (
 RESPONSES: Final[tuple[Response, ...]] = (
     Error(code=ErrorCode.STALE_WATERMARK, message="level 5 was signed already"),
     SignResponse(signature=bytes(96)),
-    PingResponse(token=b"token"),
+    PingResponse(token=b"token", start_id=bytes(16)),
     VersionResponse(version="0.1.0", protocol=1, image_version="", image_date=""),
     StatusResponse(keys=(_OPEN_KEY, _LOCKED_KEY)),
     InitInfoResponse(initialised=True, deterministic=False),

@@ -18,6 +18,7 @@ from broker.messages import (
     MarkStatus,
     NewRequest,
     PingRequest,
+    PingResponse,
     ProvePossessionRequest,
     SignRequest,
     SignResponse,
@@ -128,6 +129,8 @@ def test_sizes_are_bounded() -> None:
         SignResponse(signature=bytes(97))
     with pytest.raises(ValueError, match="token is over 64"):
         PingRequest(token=bytes(65))
+    with pytest.raises(ValueError, match="start_id is not 16 bytes"):
+        PingResponse(token=b"", start_id=bytes(15))
     with pytest.raises(ValueError, match="message is over 500"):
         Error(code=1, message="x" * 501)
 

@@ -28,6 +28,7 @@ class Answers:
     def __init__(self) -> None:
         self.requests: list[Request] = []
         self.is_silent = False
+        self.start_id = bytes(16)
         self.answer: Callable[[Request], Response] = self._answer
         self.hold: trio.Event | None = None  # a request that came waits for it
 
@@ -55,7 +56,7 @@ class Answers:
     def _answer(self, request: Request) -> Response:
         match request:
             case PingRequest(token=token):
-                return PingResponse(token=token)
+                return PingResponse(token=token, start_id=self.start_id)
             case SignRequest(message=message):
                 return SignResponse(signature=message[:1] * 64)
             case _:

@@ -67,6 +67,7 @@ class FakeBoard:
         self.before: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
         self.problem: HostError | None = None
         self.asked: list[str] = []
+        self.start_id = bytes(16)
         self.passphrases: list[bytes] = []
         self.refuse_ids: frozenset[str] = frozenset()
         self.log_lines: tuple[str, ...] = ("first line", "second \x1b[2Jline")
@@ -94,8 +95,9 @@ class FakeBoard:
         await self._take("version")
         return VersionResponse(version="9.9", protocol=1, image_version="", image_date="")
 
-    async def ping(self) -> None:
+    async def ping(self) -> bytes:
         await self._take("ping")
+        return self.start_id
 
     async def logs(self, lines: int) -> tuple[str, ...]:
         await self._take("logs")

@@ -163,7 +163,7 @@ async def test_ping_wants_its_own_token_back() -> None:
             await super().call(payload, repeatable=repeatable)
             assert isinstance(self.request, PingRequest)
             tokens.add(self.request.token)
-            return encode_response(PingResponse(token=self.request.token))
+            return encode_response(PingResponse(token=self.request.token, start_id=bytes(16)))
 
     tokens: set[bytes] = set()
     client = Client(Echo(b""))
@@ -171,7 +171,7 @@ async def test_ping_wants_its_own_token_back() -> None:
     await client.ping()
     assert len(tokens) == 2
     with pytest.raises(BadAnswer, match="another token"):
-        await Client(Wire(PingResponse(token=tokens.pop()))).ping()
+        await Client(Wire(PingResponse(token=tokens.pop(), start_id=bytes(16)))).ping()
 
 
 async def test_argument_that_no_request_can_have_is_a_usage_error_and_is_not_sent() -> None:

@@ -124,7 +124,7 @@ async def test_board_that_does_not_echo_is_silent(autojump_clock: MockClock) -> 
 
 async def test_board_that_echoes_another_token_is_not_used() -> None:
     async with open_bench() as bench:
-        bench.answers.answer = lambda _: PingResponse(token=b"another")
+        bench.answers.answer = lambda _: PingResponse(token=b"another", start_id=bytes(16))
         connection = await bench.connect(None, INTERFACE_SIGN)
         with pytest.raises(BadAnswer):
             async with open_session(connection.stream):

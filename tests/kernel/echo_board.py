@@ -6,11 +6,13 @@ what a test holds of it.
 
 Commands on stdin, one a line; the answer is "ok", or what went wrong:
 
-    ready N VERSION     what the ready reply says from now on (N = -1: stalled, -2: no answer)
+    ready N VERSION     what the ready reply says from now on (N = -1: stalled, -2: no answer);
+                        the count of announced sessions starts again
     unbind | bind       off the bus, on the bus
     pause I | resume I  stop reading interface I after the packet that comes next, go on
     say I N             send N bytes on interface I, not asked for (byte k is k % 251)
     stall I             halt the in endpoint of interface I
+    announced N         ok if N sessions were announced since the last time
 """
 
 import os
@@ -59,6 +61,7 @@ class EchoBoard:
     def __init__(self) -> None:
         self.ready = 1
         self.version = 1
+        self.announced = 0
         self.running = [threading.Event(), threading.Event()]
         self.controller = next(iter(os.listdir("/sys/class/udc")))  # noqa: PTH208
 
@@ -116,9 +119,10 @@ class EchoBoard:
                 event = os.read(self.ep0, 12)
             except OSError:
                 continue  # EL2HLT, EIDRM: the request before was not answered
-            kind, request, _, _, length, event_type = struct.unpack("<BBHHHB", event[:9])
+            kind, request, value, _, length, event_type = struct.unpack("<BBHHHB", event[:9])
             if event_type != _SETUP:
                 continue
+            self.announced += (kind, request, value) == (0xC1, 0x5A, 1)
             try:
                 if (kind, request) == (0xC1, 0x5A) and self.ready >= 0:
                     reply = struct.pack("<4sHBB", b"TZSG", self.version, self.ready, 0)
@@ -203,6 +207,7 @@ def run_command(board: EchoBoard, words: list[str]) -> None:
     match words:
         case ["ready", ready, version]:
             board.ready, board.version = int(ready), int(version)
+            board.announced = 0
         case ["bind"]:
             board.bind()
         case ["unbind"]:
@@ -216,6 +221,10 @@ def run_command(board: EchoBoard, words: list[str]) -> None:
             threading.Thread(target=board.send, args=[int(number), data], daemon=True).start()
         case ["stall", number]:
             board.stall(int(number))
+        case ["announced", count]:
+            found, board.announced = board.announced, 0
+            if found != int(count):
+                raise ValueError(f"{found} sessions were announced")
         case _:
             raise ValueError(words)
 

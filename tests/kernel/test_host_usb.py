@@ -126,10 +126,16 @@ def test_control_request_that_nobody_answers_ends_in_time(echo: EchoProcess) -> 
     assert time.monotonic() - start_s < SOON_S
 
 
-async def test_interface_is_claimed_once(echo: EchoProcess) -> None:
+async def test_interface_is_claimed_once_and_only_who_has_it_announces_a_session(
+    echo: EchoProcess,
+) -> None:
+    find_devices()
+    echo.tell("announced 0")
     async with open_stream(INTERFACE_SIGN):
+        echo.tell("announced 1")
         with pytest.raises(DeviceBusy):
             claim(choose(SERIAL), INTERFACE_SIGN)
+        echo.tell("announced 0")
         async with open_stream(INTERFACE_MANAGE) as other:
             await other.send(b"other")
             assert await other.receive() == b"other"

@@ -166,6 +166,24 @@ async def test_a_malformed_message_gets_an_error_and_harms_nothing(
         await client.ping()
 
 
+async def test_the_start_id_changes_with_each_start_and_with_nothing_else(
+    board: SystemBoard,
+) -> None:
+    async with open_host(board, INTERFACE_SIGN) as client:
+        first = await client.ping()
+    async with open_host(board, INTERFACE_MANAGE) as client:
+        assert await client.ping() == first
+    board.disable()
+    board.enable()
+    async with open_host(board, INTERFACE_SIGN) as client:
+        assert await client.ping() == first
+    board.end_gadget()
+    board.start_gadget()
+    board.enable()
+    async with open_host(board, INTERFACE_SIGN) as client:
+        assert await client.ping() != first
+
+
 async def receive_response(receive: "object") -> bytes:
     reader = FrameReader()
     with trio.fail_after(5):
