@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from math import inf
 from pathlib import PurePath
-from typing import Final
+from typing import Final, Never
 
 import trio
 
@@ -28,6 +28,7 @@ from broker.exchange import Effect, Exchange
 from broker.frame import ID_BYTES, FrameReader
 from broker.intake import Work
 from broker.link import Link
+from broker.pulse import IN_LINK, Missed, Pulse, Turn
 from broker.stream import ByteStream
 
 __all__ = ["Handler", "Peer"]
@@ -91,6 +92,9 @@ class Peer:
         self._idle_workers = trio.lowlevel.ParkingLot()
         self._alarm = trio.lowlevel.ParkingLot()  # where the timekeeper sleeps
         self._sleep = trio.CancelScope()
+        self._pulse = Pulse()
+        self._reading = trio.CancelScope()
+        self._is_receiving = False
         self._drops = 0
         self._log_drops_s = -inf
 
@@ -151,6 +155,22 @@ class Peer:
     def counters(self) -> Counters:
         return self._exchange.counters(skipped_bytes=self._reader.skipped_bytes)
 
+    def take_pulse(self) -> Missed:
+        """Begins a round in which every task of the link has to show itself.
+
+        Call it at a steady pace. What it wakes are the tasks that wait for something to do, so a
+        request is never held up. A handler that is busy misses rounds until it has answered.
+
+        Returns: who missed most rounds in a row before this one.
+        """
+        missed = self._pulse.begin_round()
+        self._idle_workers.unpark_all()
+        self._alarm.unpark_all()
+        if self._is_receiving:
+            self._is_receiving = False
+            self._reading.cancel()
+        return missed
+
     async def _until_lost(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
         try:
             await task(*args)
@@ -171,26 +191,45 @@ class Peer:
         loss.__cause__ = lost.__cause__
         return loss
 
-    async def _read(self) -> None:
-        reader, link, exchange = self._reader, self._link, self._exchange
+    async def _read(self) -> Never:
+        turn = self._pulse.join("reader")
         while True:
-            data = b""
-            if reader.deadline_s is None:
-                data = await link.receive()
-            else:
-                with trio.move_on_at(reader.deadline_s):
-                    data = await link.receive()
-            now_s = trio.current_time()
-            if data:
-                reader.feed(data, now_s)
-            while (frame := reader.next_frame(now_s)) is not None:
-                effect = exchange.receive(frame, now_s)
-                if effect is not Effect.NOTHING:
-                    self._react(effect, now_s)
-            if self._sleep.deadline == inf:
-                self._sleep.deadline = exchange.deadline_s
-            while (control := exchange.next_control()) is not None:
-                await self._send(control)
+            # One scope for each round of the pulse: one for each read would cost the path.
+            with trio.CancelScope() as self._reading:
+                while True:
+                    turn.seen = self._pulse.round
+                    data = b""
+                    self._is_receiving = True
+                    data = await self._receive()
+                    if not self._is_receiving:
+                        break  # a round has begun; what came all the same is taken below
+                    self._is_receiving = False
+                    await self._take(data, turn)
+            await self._take(data, turn)
+
+    async def _receive(self) -> bytes:
+        """Returns b"" where a frame has been incomplete for too long. Cancel: loses nothing."""
+        deadline_s = self._reader.deadline_s
+        if deadline_s is None:
+            return await self._link.receive()
+        with trio.move_on_at(deadline_s):
+            return await self._link.receive()
+        return b""
+
+    async def _take(self, data: bytes, turn: Turn) -> None:
+        reader, exchange = self._reader, self._exchange
+        now_s = trio.current_time()
+        if data:
+            reader.feed(data, now_s)
+        while (frame := reader.next_frame(now_s)) is not None:
+            effect = exchange.receive(frame, now_s)
+            if effect is not Effect.NOTHING:
+                self._react(effect, now_s)
+        if self._sleep.deadline == inf:
+            self._sleep.deadline = exchange.deadline_s
+        while (control := exchange.next_control()) is not None:
+            turn.seen = IN_LINK
+            await self._send(control)
 
     def _react(self, effect: Effect, now_s: float) -> None:
         if effect is Effect.WORK:
@@ -204,16 +243,20 @@ class Peer:
                 self._log_drops_s = now_s + _DROP_LOG_S
                 self._drops = 0
 
-    async def _work(self, handler: Handler) -> None:
-        exchange = self._exchange
+    async def _work(self, handler: Handler) -> Never:
+        exchange, pulse = self._exchange, self._pulse
+        turn = pulse.join("worker")
         while True:
+            turn.seen = pulse.round
             work = exchange.next_work()
             if work is None:
                 await self._idle_workers.park()
                 continue
             if exchange.has_control:  # there is room now for one that was dropped
                 self._alarm.unpark()
-            await self._send(await self._answer(handler, work))
+            answer = await self._answer(handler, work)
+            turn.seen = IN_LINK
+            await self._send(answer)
 
     async def _answer(self, handler: Handler, work: Work) -> bytes:
         try:
@@ -227,15 +270,18 @@ class Peer:
             )
         return self._exchange.finish_work(work, self._on_bug)
 
-    async def _keep_time(self) -> None:
-        exchange = self._exchange
+    async def _keep_time(self) -> Never:
+        exchange, pulse = self._exchange, self._pulse
+        turn = pulse.join("timekeeper")
         while True:
+            turn.seen = pulse.round
             now_s = trio.current_time()
             if exchange.expire(now_s):
                 self._reader.clear()
                 logger.info("session dropped: nothing was heard for too long")
             frame = exchange.next_control() or exchange.next_due(now_s)
             if frame is not None:
+                turn.seen = IN_LINK
                 await self._send(frame)
                 continue
             with trio.CancelScope(deadline=exchange.deadline_s) as self._sleep:
