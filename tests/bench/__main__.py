@@ -1,10 +1,11 @@
 """Boots the lab with a fresh disk for /data and runs the measurements in it."""
 
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from tests.process.child import Child
 
 __all__ = ["main"]
 
@@ -19,7 +20,8 @@ def main() -> int:
         with disk.open("wb") as file:
             file.truncate(_DISK_BYTES)
         lab = [sys.executable, "-m", "tests.lab", "--disk", str(disk), "--timeout", "1500", "--"]
-        return subprocess.call([*lab, sys.executable, "-m", "tests.bench.guest"])
+        with Child([*lab, sys.executable, "-m", "tests.bench.guest"]) as running:
+            return running.wait()
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ import sys
 from typing import Any, Final
 
 from tests.payloads import attestation
+from tests.process.child import Child
+from tests.process.run import run_process
 
 __all__ = ["PORT", "main"]
 
@@ -16,6 +18,7 @@ PORT: Final = 20090
 _GUEST_ADDRESS: Final = "10.0.2.15"
 _KEYS: Final = ("consensus", "companion")
 _LEVEL: Final = 12_000_000
+_COMMAND_S: Final = 120.0
 
 
 def main() -> int:
@@ -31,20 +34,18 @@ def main() -> int:
     _say("starting the signer")
     listen = f"{_GUEST_ADDRESS}:{PORT}"
     command = ["tezsign", "run", "--listen", listen, "--allow-remote", *_KEYS]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as signer:
-        try:
+    try:
+        with Child(command, stderr=subprocess.PIPE) as signer:
             return _follow(signer, status)
-        except KeyboardInterrupt:
-            signer.wait()
-            _say("stopped; the virtual board and its keys are gone")
-            return 0
+    except KeyboardInterrupt:
+        _say("stopped; the virtual board and its keys are gone")
+        return 0
 
 
-def _follow(signer: "subprocess.Popen[str]", status: list[dict[str, Any]]) -> int:
+def _follow(signer: Child, status: list[dict[str, Any]]) -> int:
     """Shows what the signer says; the instructions come right after its first line."""
-    assert signer.stderr is not None
     told = False
-    for line in signer.stderr:
+    for line in signer.lines(signer.stderr):
         print(line, end="", file=sys.stderr, flush=True)
         if not told and "listening" in line:
             _tell(status)
@@ -66,11 +67,9 @@ def _tell(status: list[dict[str, Any]]) -> None:
 
 
 def _tezsign(environment: dict[str, str], *arguments: str) -> str:
-    done = subprocess.run(
-        ["tezsign", *arguments], env=environment, stdout=subprocess.PIPE, text=True, check=False
-    )
+    done = run_process(["tezsign", *arguments], environment=environment, limit_s=_COMMAND_S)
     if done.returncode != 0:
-        _say(f"tezsign {arguments[0]} failed with status {done.returncode}")
+        _say(f"tezsign {arguments[0]} failed: {done.stderr.strip()}")
         sys.exit(1)
     return done.stdout
 

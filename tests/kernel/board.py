@@ -5,11 +5,10 @@ In the lab only. Holds no knowledge of requests; the tests talk to it with the `
 a baker does, through `tezsign` below.
 """
 
-import contextlib
 import json
 import os
 import signal
-import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,13 +19,17 @@ from registrar.events import Setup
 from tests.kernel.registrar_board import Assets, RegistrarProcess
 from tests.kernel.usb_control import ControlHost, Stalled
 from tests.kernel.usbfs import find_device
+from tests.process.child import Child
+from tests.process.run import run_process
 from tests.registrar.loop import wait_until
 
 __all__ = ["PASSPHRASE", "Board", "open_board", "open_signer", "tezsign"]
 
 PASSPHRASE: Final = "correct horse battery staple"
 _GADGET: Final = ("tezsign-gadget",)
+_TEZSIGN: Final = ("tezsign",)
 _READY_FLAG_OFFSET: Final = 6
+_LOG_BYTES: Final = 16 * 1024
 _PATIENCE_S: Final = 60.0
 
 
@@ -37,20 +40,19 @@ class Board:
         self.assets = assets
         self.data = data
         self.registrar = RegistrarProcess(assets)
-        self.gadget: subprocess.Popen[bytes] | None = None
+        self.gadget: Child | None = None
 
     def start_gadget(self, command: Sequence[str] = _GADGET) -> None:
         """Starts the daemon, and returns when a host is told that the board is ready."""
         environment = self.assets.environment | {"TEZSIGN_DATA": str(self.data)}
         with (self.assets.run_folder / "gadget.log").open("ab") as log:
-            self.gadget = subprocess.Popen(command, env=environment, stderr=log)
+            self.gadget = Child(command, environment=environment, stderr=log)
         wait_until(self.is_ready, _PATIENCE_S)
 
     def end_gadget(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Returns the exit status."""
         assert self.gadget is not None
-        self.gadget.send_signal(number)
-        status = self.gadget.wait(timeout=_PATIENCE_S)
+        status = self.gadget.end(number, grace_s=_PATIENCE_S)
         self.gadget = None
         return status
 
@@ -99,15 +101,7 @@ def tezsign(*arguments: str, passphrase: str | None = None, expect: int = 0) -> 
     With `expect` other than 0 it returns the line that the command wrote to standard error.
     """
     environment = os.environ | ({} if passphrase is None else {"TEZSIGN_UNLOCK_PASS": passphrase})
-    done = subprocess.run(
-        ["tezsign", *arguments],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_PATIENCE_S,
-    )
+    done = run_process(["tezsign", *arguments], environment=environment, limit_s=_PATIENCE_S)
     assert done.returncode == expect, (arguments, done.returncode, done.stdout, done.stderr)
     if expect != 0:
         assert "Traceback" not in done.stderr
@@ -117,17 +111,15 @@ def tezsign(*arguments: str, passphrase: str | None = None, expect: int = 0) -> 
 
 
 @contextmanager
-def open_signer(port: int, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+def open_signer(port: int, *arguments: str, command: Sequence[str] = _TEZSIGN) -> Iterator[Child]:
     """`tezsign run` on a port of the guest, from its first line until the end of the block."""
-    command = ["tezsign", "run", "--listen", f"127.0.0.1:{port}", *arguments]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as signer:
-        try:
-            assert signer.stderr is not None
-            for line in signer.stderr:
-                if "listening" in line:
-                    break
-            yield signer
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                signer.terminate()
-            signer.communicate(timeout=_PATIENCE_S)
+    words = [*command, "run", "--listen", f"127.0.0.1:{port}", *arguments]
+    with tempfile.TemporaryFile() as log, Child(words, stderr=log) as signer:
+
+        def is_listening() -> bool:
+            said = os.pread(log.fileno(), _LOG_BYTES, 0)
+            assert signer.poll() is None, said.decode(errors="replace")
+            return b"listening" in said
+
+        wait_until(is_listening, _PATIENCE_S)
+        yield signer

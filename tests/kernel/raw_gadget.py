@@ -5,19 +5,20 @@ Made with the scripts and the descriptors of the product, in the lab only.
 
 import os
 import select
-import subprocess
 import time
 from pathlib import Path
 from typing import Final
 
 from registrar.descriptors import TEZSIGN_FUNCTION, encode_descriptors, encode_strings
 from registrar.events import EventType, parse_event, split_events
+from tests.process.run import run_process
 
 __all__ = ["RawGadget"]
 
 _ASSETS: Final = Path(__file__).parents[2] / "builder" / "assets"
 _CONFIGFS: Final = Path("/sys/kernel/config/usb_gadget/tezsign")
 _LIMIT_S: Final = 10.0
+_SCRIPT_S: Final = 60.0
 
 
 class RawGadget:
@@ -59,7 +60,7 @@ class RawGadget:
         """Leaves nothing of it, so that another test module can have a gadget."""
         self.detach()
         os.close(self._ep0)
-        subprocess.run(["umount", str(self.folder)], check=True)
+        run_process(["umount", str(self.folder)], limit_s=_LIMIT_S).check_returncode()
         (_CONFIGFS / "os_desc" / "c.1").unlink()
         (_CONFIGFS / "configs/c.1/ffs.tezsign").unlink()
         for path in (
@@ -72,4 +73,6 @@ class RawGadget:
             (_CONFIGFS / path).rmdir()
 
     def _run(self, script: str, *arguments: str) -> None:
-        subprocess.run(["sh", str(_ASSETS / script), *arguments], env=self._environment, check=True)
+        words = [str(_ASSETS / script), *arguments]
+        done = run_process(words, environment=self._environment, limit_s=_SCRIPT_S)
+        assert done.returncode == 0, done.stderr

@@ -11,6 +11,8 @@ from typing import Final, Self
 from broker.contract import VENDOR_ID
 from registrar.sockets import connect_local, is_closed_by_peer
 from tests.kernel.usbfs import find_device
+from tests.process.child import Child
+from tests.process.run import run_process
 from tests.registrar.loop import wait_for, wait_until
 
 __all__ = ["CONFIGFS", "SERIAL", "Assets", "RegistrarProcess", "Session"]
@@ -18,6 +20,7 @@ __all__ = ["CONFIGFS", "SERIAL", "Assets", "RegistrarProcess", "Session"]
 SERIAL: Final = "0123456789abcdef"
 CONFIGFS: Final = Path("/sys/kernel/config/usb_gadget/tezsign")
 _ASSETS: Final = Path(__file__).parents[2] / "builder" / "assets"
+_LIMIT_S: Final = 60.0
 _GADGET_PARTS: Final = (
     "os_desc/c.1",
     "configs/c.1/ffs.tezsign",
@@ -43,17 +46,12 @@ class Assets:
         }
 
     def run(self, name: str, *words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [_ASSETS / name, *words],
-            env=self.environment | environment,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-            timeout=60,
+        return run_process(
+            [_ASSETS / name, *words], environment=self.environment | environment, limit_s=_LIMIT_S
         )
 
-    def start(self, name: str) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen([_ASSETS / name], env=self.environment)
+    def start(self, name: str) -> Child:
+        return Child([_ASSETS / name], environment=self.environment)
 
     def set_up(self) -> None:
         done = self.run("setup-gadget")
@@ -71,7 +69,7 @@ class Assets:
     def remove(self) -> None:
         """Leaves nothing, so that another test module can have a gadget."""
         self.detach()
-        subprocess.run(["umount", self.functionfs], check=True)
+        run_process(["umount", self.functionfs], limit_s=_LIMIT_S).check_returncode()
         for part in _GADGET_PARTS:
             path = CONFIGFS / part
             path.unlink() if path.is_symlink() else path.rmdir()
@@ -86,8 +84,8 @@ class RegistrarProcess:
         self.enabled_socket = assets.run_folder / "enabled.sock"
         self.ready_socket = assets.run_folder / "ready.sock"
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "registrar"], env=assets.environment, stderr=log
+            self.process = Child(
+                [sys.executable, "-m", "registrar"], environment=assets.environment, stderr=log
             )
         wait_until(lambda: self.has_more("descriptors are written", 0))
 
@@ -108,8 +106,7 @@ class RegistrarProcess:
 
     def end(self) -> int:
         """Returns the exit status after SIGTERM."""
-        self.process.terminate()
-        return self.process.wait(timeout=30)
+        return self.process.end(grace_s=_LIMIT_S)
 
 
 class Session:

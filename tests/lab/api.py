@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.lab.plan import PROJECT
+from tests.process.run import run_process
 
 __all__ = ["lab_command", "run_in_lab"]
 
@@ -21,19 +22,10 @@ def run_in_lab(
     out: Path | None = None,
     disk: Path | None = None,
     timeout_s: float = _TIMEOUT_S,
-) -> subprocess.CompletedProcess[str]:
+) -> "subprocess.CompletedProcess[str]":
     """Runs the command in a guest, in the project's folder; arguments as in arguments.py."""
     words = lab_command(command, gadget=gadget, out=out, disk=disk, timeout_s=timeout_s)
-    return subprocess.run(
-        words,
-        cwd=PROJECT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=timeout_s + _PREPARATION_S,
-        check=False,
-    )
+    return run_process(words, folder=PROJECT, limit_s=timeout_s + _PREPARATION_S)
 
 
 def lab_command(

@@ -1,6 +1,6 @@
 """Starts QEMU so that it can't stay behind, and ends it.
 
-It has its own process group (the terminal's Ctrl-C is the lab's to handle), no terminal at all, and
+It has its own session (the terminal's Ctrl-C is the lab's to handle), no terminal at all, and
 the kernel kills it when the lab dies, however that happens.
 """
 
@@ -8,9 +8,10 @@ import contextlib
 import ctypes
 import os
 import signal
-import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from tests.process.child import Child
 
 __all__ = ["run_qemu"]
 
@@ -20,7 +21,7 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 @contextlib.contextmanager
 def run_qemu(
     command: Sequence[str], *, log: Path, inherited: Sequence[int] = ()
-) -> Iterator[subprocess.Popen[bytes]]:
+) -> Iterator[Child]:
     """Runs QEMU for the time of the block.
 
     Args: log: gets what QEMU itself has to say; inherited: descriptors that it may use.
@@ -34,17 +35,14 @@ def run_qemu(
             os._exit(1)
 
     with log.open("wb") as output:
-        process = subprocess.Popen(
+        qemu = Child(
             command,
-            stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            pass_fds=inherited,
-            process_group=0,
-            preexec_fn=die_with_lab,  # noqa: PLW1509  (the lab has no threads)
+            inherited=inherited,
+            before_exec=die_with_lab,  # the lab has no threads
         )
     try:
-        yield process
+        yield qemu
     finally:
-        process.kill()
-        process.wait()
+        qemu.end(signal.SIGKILL)
