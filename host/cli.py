@@ -3,7 +3,8 @@
 Owns the list of commands, the one-line errors and the exit statuses. Loads a command's module only
 when it is called, so that `tezsign --help` is quick. Called by `__main__`.
 
-Exit statuses: 0 done, 1 failed, 2 used wrongly, 3 no board, 4 the board refused, 130 Ctrl-C.
+Exit statuses: 0 done, 1 failed, 2 used wrongly, 3 no board, 4 the board refused, 5 another process
+has the board, 130 Ctrl-C.
 """
 
 import os

@@ -35,6 +35,7 @@ class ExitStatus(IntEnum):
     USAGE = 2
     NO_DEVICE = 3
     REFUSED = 4
+    BUSY = 5
 
 
 class HostError(Exception):
@@ -86,6 +87,8 @@ class VersionMismatch(DeviceUnavailable):
 
 class DeviceBusy(DeviceUnavailable):
     """Another process holds the interface."""
+
+    exit_status = ExitStatus.BUSY
 
 
 class DeviceGone(DeviceUnavailable):

@@ -7,7 +7,7 @@ Nothing that connects may hold anything for long: headers have `idle_s`, a body 
 `body_bytes`, a connection `connection_s` and `answers_per_connection`, and there are at most
 `connections` of them. hypercorn's own `serve` bounds neither the number of connections nor the
 damage of an exception in one of them (it ends the server), so its accept loop is ours;
-`hypercorn.trio.tcp_server` does each connection.
+`hypercorn.trio.tcp_server` does each connection, `host.listening` takes them.
 """
 
 import logging
@@ -28,6 +28,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from host.listening import open_listeners, serve_again
 from host.settings import ListenAddress
 from host.signer_api import HttpRequest, HttpResponse, answer_error
 
@@ -86,6 +87,9 @@ class HttpServer:
         self._stopping = trio.Event()
         self._ended = trio.Event()
         self._ended.set()
+        self._address: ListenAddress | None = None
+        self._accepted = 0
+        self._accepting = trio.lowlevel.ParkingLot()
         self._open = 0
         self._refused = 0
 
@@ -112,35 +116,53 @@ class HttpServer:
         Raises:
             OSError: it can't listen there.
         """
-        listeners = await trio.open_tcp_listeners(
-            address.port, host=address.host, backlog=self._limits.backlog
-        )
-        port = listeners[0].socket.getsockname()[1]
+        listeners = await open_listeners(address, self._limits.backlog)
+        self._address = replace(address, port=listeners[0].socket.getsockname()[1])
         self._ended = trio.Event()
         try:
-            await self._accept(listeners, lambda: task_status.started(replace(address, port=port)))
+            await self._accept(listeners, self._address, task_status)
         finally:
             self._ended.set()
 
+    async def beat(self) -> None:
+        """Returns once a connection of our own was accepted; hangs where nobody accepts any more.
+
+        Raises:
+            OSError: nothing listens (just now).
+        """
+        seen = self._accepted
+        address = self._address
+        assert address is not None, "run has started"  # noqa: S101
+        async with await trio.open_tcp_stream(address.host, address.port):
+            while self._accepted == seen:
+                await self._accepting.park()
+
     async def _accept(
-        self, listeners: list[trio.SocketListener], started: Callable[[], None]
+        self,
+        listeners: list[trio.SocketListener],
+        address: ListenAddress,
+        task_status: trio.TaskStatus[ListenAddress],
     ) -> None:
         async with trio.open_nursery() as connections, trio.open_nursery() as accepting:
             accepting.start_soon(
                 partial(
-                    trio.serve_listeners,
+                    serve_again,
                     self._serve_connection,
                     listeners,
-                    handler_nursery=connections,
+                    address,
+                    backlog=self._limits.backlog,
+                    connections=connections,
                 )
             )
-            started()
+            task_status.started(address)
             await self._stopping.wait()
             accepting.cancel_scope.cancel()
             await self._context.terminated.set()
             connections.cancel_scope.deadline = trio.current_time() + self._limits.goodbye_s
 
     async def _serve_connection(self, stream: trio.SocketStream) -> None:
+        self._accepted += 1
+        self._accepting.unpark_all()
         if self._open >= self._limits.connections:
             self._refused += 1
             return

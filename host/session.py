@@ -7,6 +7,7 @@ and answers are `host.client`.
 
 import copy
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from broker.backoff import Backoff
 from host.client import Client
 from host.connection import Connection, Session, connect_device, connect_serial, open_session
 from host.discover import DeviceInfo
-from host.errors import DeviceGone, DeviceSilent, HostError, NoDevice, UsbUnsupported
+from host.errors import DeviceBusy, DeviceGone, DeviceSilent, HostError, NoDevice, UsbUnsupported
+from host.outage import Outage, advise
 
 __all__ = ["Connect", "PersistentSession", "SessionCounters", "open_client"]
 
@@ -31,6 +33,8 @@ _CHECK_S: Final = 15.0
 _CHECK_LIMIT_S: Final = 10.0
 _BACKOFF_FIRST_S: Final = 0.1
 _BACKOFF_LIMIT_S: Final = 1.0
+# The kernel gives back what a killed process held within milliseconds.
+_BUSY_AT_FIRST_S: Final = 2.0
 # So much before a caller's deadline it is told why there is no session, instead of being cancelled.
 _TELL_S: Final = 0.05
 
@@ -76,6 +80,9 @@ class PersistentSession:
         self._session: Session | None = None
         self._problem: HostError = NoDevice("no board has been found yet")
         self._changed = trio.lowlevel.ParkingLot()
+        self._turned = trio.lowlevel.ParkingLot()
+        self._outage = Outage()
+        self._busy_since_s = math.inf
         self._opened = 0
         self._lost = 0
         self._failed = 0
@@ -86,9 +93,11 @@ class PersistentSession:
 
         Raises:
             UsbUnsupported: no board will ever be found on this machine.
+            DeviceBusy: another process has the board, and this one never had it.
         """
         task_status.started()
         while True:
+            self._turned.unpark_all()
             try:
                 connection = await self._connect(self._serial, self._interface)
                 async with open_session(connection.stream) as session:
@@ -97,8 +106,7 @@ class PersistentSession:
             except UsbUnsupported:
                 raise
             except HostError as error:
-                self._failed += 1
-                self._set_problem(error)
+                self._note_failure(error)
             await trio.sleep(self._backoff.next_delay_s())
 
     @property
@@ -119,6 +127,10 @@ class PersistentSession:
         while self._session is None or self._opened <= after:
             await self._changed.park()
         return self._opened
+
+    async def wait_turn(self) -> None:
+        """Returns once the session has been checked, or tried, again: within 30 s, or it hangs."""
+        await self._turned.park()
 
     async def call(self, payload: bytes, *, repeatable: bool) -> bytes:
         """Sends a request on the session that is up, waiting for one up to the caller's deadline.
@@ -148,6 +160,7 @@ class PersistentSession:
     async def _keep(self, session: Session) -> None:
         self._session = session
         self._opened += 1
+        self._outage.end()
         self._changed.unpark_all()
         logger.info("session opened", extra={"serial": self._serial, "number": self._opened})
         try:
@@ -166,6 +179,7 @@ class PersistentSession:
                 await Client(session).ping()
             if scope.cancelled_caught:
                 raise DeviceSilent("the board has stopped answering")
+            self._turned.unpark_all()
 
     async def _wait_session(self) -> Session:
         with trio.move_on_at(trio.current_effective_deadline() - _TELL_S):
@@ -183,7 +197,19 @@ class PersistentSession:
             self._problem = error
             logger.warning("session lost", extra={"serial": self._serial, "reason": str(error)})
 
-    def _set_problem(self, error: HostError) -> None:
+    def _note_failure(self, error: HostError) -> None:
+        self._failed += 1
+        fields = {"serial": self._serial, "reason": str(error)}
         if str(error) != str(self._problem):
-            logger.warning("no session", extra={"serial": self._serial, "reason": str(error)})
+            logger.warning("no session", extra=fields)
         self._problem = error
+        now_s = trio.current_time()
+        if self._outage.fail(now_s):
+            fields["advice"] = advise(error)
+            logger.error("no session for a while", extra=fields)
+        if isinstance(error, DeviceBusy) and self._opened == 0:
+            self._busy_since_s = min(self._busy_since_s, now_s)
+            if now_s - self._busy_since_s >= _BUSY_AT_FIRST_S:
+                raise error
+        else:
+            self._busy_since_s = math.inf

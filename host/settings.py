@@ -12,12 +12,14 @@ __all__ = [
     "DEFAULT_LISTEN",
     "ENV_DEBUG",
     "ENV_PASSPHRASE",
+    "ENV_UNLOCK_KEYS",
     "ListenAddress",
     "RunSettings",
     "parse_listen",
 ]
 
 ENV_PASSPHRASE: Final = "TEZSIGN_UNLOCK_PASS"  # noqa: S105 - its name
+ENV_UNLOCK_KEYS: Final = "TEZSIGN_UNLOCK_KEYS"
 ENV_DEBUG: Final = "TEZSIGN_DEBUG"
 DEFAULT_LISTEN: Final = "127.0.0.1:20090"
 _LOOPBACK_NAME: Final = "localhost"
@@ -68,7 +70,7 @@ def parse_listen(text: str) -> ListenAddress:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
     """What `tezsign run` was asked for. `aliases` empty = every key; `authorized_keys`: edpk…,
-    BLpk…
+    BLpk…; `unlock_ids`: the keys to unlock without a person, empty = those that are served.
 
     An address that other machines reach needs requests that are signed, or `allow_remote`.
     """
@@ -77,6 +79,7 @@ class RunSettings:
     aliases: tuple[str, ...] = ()
     authorized_keys: tuple[str, ...] = ()
     allow_remote: bool = False
+    unlock_ids: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not (self.listen.is_loopback or self.authorized_keys or self.allow_remote):

@@ -266,15 +266,15 @@ def _translated(place: str, interface: int | None = None) -> Iterator[None]:
 
 def _translate(error: usb.core.USBError, place: str, interface: int | None) -> HostError:
     match error.errno:
+        case errno.EBUSY | errno.EACCES if interface is not None:  # EACCES: what macOS says
+            return DeviceBusy(
+                f"interface {interface} of the board at usb {place} is in use by another tezsign:"
+                " stop that one first"
+            )
         case errno.EACCES:
             return NoPermission(
                 f"no permission for the board at usb {place}: install the udev rule"
                 " 70-tezsign.rules, then plug the board in again"
-            )
-        case errno.EBUSY if interface is not None:
-            return DeviceBusy(
-                f"interface {interface} of the board at usb {place} is in use by another tezsign:"
-                " stop that one first"
             )
         case errno.ETIMEDOUT:
             return DeviceSilent(f"the board at usb {place} does not answer control requests")

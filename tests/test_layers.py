@@ -52,6 +52,7 @@ PURE = (
     "gadget/keychain/mark_record.py",
     "gadget/keychain/throttle.py",
     "host/key_directory.py",
+    "host/outage.py",
     "host/registration.py",
     "host/settings.py",
     "host/signer_api.py",

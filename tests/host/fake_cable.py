@@ -10,10 +10,11 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from host import cli
-from host.commands import board, device, run
+from host import cli, serving, session_board
+from host.commands import board, device
 from host.discover import DeviceInfo
 from host.errors import DeviceBusy, HostError, NoDevice, SeveralDevices
+from host.session import SessionCounters
 from tests.host.fake_board import FakeBoard
 from tezos.keys import KeyType
 
@@ -52,6 +53,12 @@ class FakeSession:
             await trio.sleep_forever()
         return 1
 
+    async def wait_turn(self) -> None:
+        await trio.sleep(1)
+
+    def counters(self) -> SessionCounters:
+        return SessionCounters()
+
 
 class FakeCable:
     """`boards` are attached; all of them answer as `board` does."""
@@ -83,11 +90,12 @@ class FakeCable:
         yield self.board
 
     def install(self, patch: Patch) -> None:
-        for module in (board, run):
+        for module in (board, serving, session_board):
             patch(module, "choose", self.choose)
+        for module in (board, session_board):
             patch(module, "open_client", self.open_client)
         patch(device, "find_devices", self.find_devices)
-        patch(run, "PersistentSession", lambda serial, _interface: FakeSession(self, serial))
+        patch(serving, "PersistentSession", lambda serial, _interface: FakeSession(self, serial))
 
 
 def _make_cable(kind: str) -> FakeCable:

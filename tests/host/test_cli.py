@@ -9,10 +9,11 @@ import trio
 
 from broker.messages import ErrorCode
 from host import cli
-from host.commands import keys, options, run
+from host.commands import keys, options
 from host.commands.board import ask
 from host.errors import DeviceGone, HostError, NoPermission, Refused
 from host.session import PersistentSession
+from host.session_board import SessionBoard
 from host.settings import ENV_DEBUG, ENV_PASSPHRASE
 from tests.host.fake_cable import FakeCable, FakeSession
 
@@ -313,7 +314,7 @@ def test_every_command_has_the_help_that_the_overview_promises(shell: Shell) -> 
 def test_a_proof_is_fetched_over_the_management_interface(shell: Shell) -> None:
     (tz4, _) = shell.board.keys
     session = cast("PersistentSession", FakeSession(shell.cable, "a1"))
-    board = run.SessionBoard(session)
+    board = SessionBoard(session)
     assert len(trio.run(board.prove_possession, tz4.address, tz4.data)) == 96
     assert shell.cable.opened == [("a1", 1)]
 

@@ -11,9 +11,10 @@ import pytest
 import trio
 import trio.testing
 
-from host import cli
-from host.commands import run
+from host import cli, key_watch
+from host import serving as flow
 from host.errors import BadAnswer, DeviceGone, ExitStatus, Refused
+from host.session import SessionCounters
 from host.settings import ListenAddress, RunSettings
 from tests.host.fake_board import FakeBoard, make_signer
 from tests.host.fake_cable import FakeCable
@@ -38,6 +39,12 @@ class Session:
             await self._changed.wait()
         return self._number
 
+    async def wait_turn(self) -> None:
+        await trio.sleep(1)
+
+    def counters(self) -> SessionCounters:
+        return SessionCounters(opened=self._number)
+
     async def come_up(self) -> None:
         """Returns when all that follows from it has been done."""
         self._number += 1
@@ -59,7 +66,9 @@ def logged(caplog: pytest.LogCaptureFixture) -> Callable[[], list[dict[str, Any]
     caplog.set_level(logging.INFO)
 
     def take() -> list[dict[str, Any]]:
-        records = [r.__dict__ for r in caplog.records if r.name == run.__name__]
+        records = [
+            r.__dict__ for r in caplog.records if r.name in (flow.__name__, key_watch.__name__)
+        ]
         caplog.clear()
         return records
 
@@ -71,12 +80,12 @@ async def serving(
     cable: FakeCable, patch: pytest.MonkeyPatch, *aliases: str
 ) -> AsyncIterator[Session]:
     session = Session(cable.board)
-    patch.setattr(run, "PersistentSession", lambda _serial, _interface: session)
+    patch.setattr(flow, "PersistentSession", lambda _serial, _interface: session)
     settings = RunSettings(listen=ListenAddress(host="127.0.0.1", port=0), aliases=aliases)
     ended: list[int] = []
 
     async def serve() -> None:
-        ended.append(await run.serve(settings, None, None))
+        ended.append(await flow.serve(settings, None, None))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve)
@@ -151,5 +160,24 @@ async def test_a_list_that_fails_is_asked_for_again(
         await trio.sleep(60)
         assert logged() == []
         cable.board.failure = None
-        await session.come_up()
+        await trio.sleep(20)
         assert [record["message"] for record in logged()] == ["listening"]
+
+
+async def test_sessions_are_counted_each_hour(
+    cable: FakeCable,
+    monkeypatch: pytest.MonkeyPatch,
+    logged: Callable[[], list[dict[str, Any]]],
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    def hourly() -> list[int]:
+        return [r["opened"] for r in logged() if r["message"] == "sessions in the last hour"]
+
+    async with serving(cable, monkeypatch) as session:
+        await session.come_up()
+        await session.come_up()
+        await trio.sleep(3700)
+        assert sum(hourly()) == 2
+        await session.come_up()
+        await trio.sleep(7300)
+        assert sum(hourly()) == 1

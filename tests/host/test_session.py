@@ -1,8 +1,7 @@
 """One session and the persistent one over a fake bus: verified, checked, lost, opened again."""
 
 import gc
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 import pytest
 import trio
@@ -11,12 +10,10 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from broker.contract import INTERFACE_SIGN
 from broker.frame import Frame, FrameType, encode_frame
 from broker.messages import ErrorCode, PingRequest, PingResponse, SignRequest
-from host import discover
 from host.client import Client
 from host.connection import Connection, open_session
 from host.errors import (
     BadAnswer,
-    DeviceBusy,
     DeviceGone,
     DeviceSilent,
     HostError,
@@ -27,68 +24,9 @@ from host.errors import (
     UsbUnsupported,
 )
 from host.libusb_abi import TransferStatus
-from host.session import Connect, PersistentSession
-from host.usb_stream import UsbStream
-from tests.fakes.answers import Answers
-from tests.fakes.usb import FakeInterface, FakeUsb, FakeUsbBoard, ready_reply
-
-ADDRESS = "tz4address"
-
-
-class Bench:
-    """A bus with one board, whose sign interface a broker serves; `connect` is the way in."""
-
-    def __init__(self, nursery: trio.Nursery) -> None:
-        self.nursery = nursery
-        self.board = FakeUsbBoard("A")
-        self.usb = FakeUsb(self.board)
-        self.answers = Answers()
-
-    @property
-    def interface(self) -> FakeInterface:
-        return self.board.interfaces[INTERFACE_SIGN]
-
-    async def connect(self, serial: str | None, interface: int) -> Connection:
-        await trio.lowlevel.checkpoint()
-        device = discover.choose(serial, self.usb.open_bus)
-        claimed = discover.claim(device, interface, self.usb.open_bus)
-        return Connection(serial=device.serial, stream=UsbStream(claimed))
-
-    async def serve(self) -> None:
-        await self.nursery.start(self.answers.serve, self.interface)
-
-    def assert_nothing_is_open(self) -> None:
-        assert (self.usb.open_buses, self.board.opened) == (0, 0)
-        assert self.interface.library is None
-
-
-@asynccontextmanager
-async def open_bench() -> AsyncIterator[Bench]:
-    async with trio.open_nursery() as nursery:
-        bench = Bench(nursery)
-        await bench.serve()
-        yield bench
-        nursery.cancel_scope.cancel()
-
-
-@asynccontextmanager
-async def open_persistent(
-    connect: Connect, serial: str | None = None
-) -> AsyncIterator[PersistentSession]:
-    session = PersistentSession(serial, INTERFACE_SIGN, connect=connect)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(session.run)
-        yield session
-        nursery.cancel_scope.cancel()
-
-
-async def sign(client: Client, results: list[object], deadline_s: float = 5) -> None:
-    """Appends the signature, or the error."""
-    try:
-        with trio.fail_after(deadline_s):
-            results.append(await client.sign(ADDRESS, b"payload"))
-    except (HostError, trio.TooSlowError) as error:
-        results.append(error)
+from host.session import PersistentSession
+from tests.fakes.usb import FakeUsbBoard, ready_reply
+from tests.host.session_bench import ADDRESS, Bench, open_bench, open_persistent, sign
 
 
 async def test_session_is_verified_before_it_is_used() -> None:
@@ -189,7 +127,6 @@ async def test_call_waits_for_the_first_session(autojump_clock: MockClock) -> No
     [
         (lambda bench: bench.usb.unplug(bench.board), NoDevice),
         (lambda bench: setattr(bench.board, "ready", ready_reply(ready=0)), NotReady),
-        (lambda bench: bench.board.claim(INTERFACE_SIGN), DeviceBusy),
         (lambda bench: bench.usb.boards.append(FakeUsbBoard("B", address=9)), SeveralDevices),
         (lambda bench: setattr(bench.answers, "is_silent", True), DeviceSilent),
     ],
@@ -265,16 +202,6 @@ async def test_silent_board_is_found_dead_within_30_s(autojump_clock: MockClock)
         await session.wait_up(1)
 
 
-async def test_reason_is_logged_once_while_it_stays_the_same(
-    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with open_bench() as bench:
-        bench.usb.unplug(bench.board)
-        async with open_persistent(bench.connect):
-            await trio.sleep(100)
-    assert [record.message for record in caplog.records] == ["no session"]
-
-
 async def test_quiet_session_is_kept_and_checked(autojump_clock: MockClock) -> None:
     async with open_bench() as bench, open_persistent(bench.connect) as session:
         await session.wait_up()
@@ -292,21 +219,6 @@ async def test_first_board_stays_the_one_that_is_meant(autojump_clock: MockClock
         await trio.sleep(5)
         assert isinstance(session.problem, NoDevice)
         assert "serial number A" in str(session.problem)
-
-
-async def test_second_session_on_the_interface_is_refused_and_takes_over_later(
-    autojump_clock: MockClock,
-) -> None:
-    async with open_bench() as bench, trio.open_nursery() as nursery:
-        second = PersistentSession("A", INTERFACE_SIGN, connect=bench.connect)
-        async with open_persistent(bench.connect) as first:
-            await first.wait_up()
-            nursery.start_soon(second.run)
-            await trio.sleep(5)
-            assert first.problem is None
-            assert isinstance(second.problem, DeviceBusy)
-        await second.wait_up()
-        nursery.cancel_scope.cancel()
 
 
 async def test_machine_without_libusb_ends_the_run() -> None:

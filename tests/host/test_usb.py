@@ -104,7 +104,7 @@ def test_machine_without_libusb_is_told_what_to_install(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("number", "error", "text"),
     [
-        (errno.EACCES, NoPermission, "70-tezsign.rules"),
+        (errno.EACCES, DeviceBusy, "interface 0 .* in use"),
         (errno.EBUSY, DeviceBusy, "interface 0 .* in use by another tezsign"),
         (errno.ETIMEDOUT, DeviceSilent, "does not answer"),
         (errno.EPIPE, BadAnswer, "refused"),
@@ -117,6 +117,11 @@ def test_usb_error_is_translated(number: int | None, error: type[HostError], tex
     with pytest.raises(error, match=text) as caught, host_usb._translated("1-4", 0):
         raise usb.core.USBError("libusb said so", -1, number)
     assert "1-4" in str(caught.value)
+
+
+def test_board_that_may_not_be_opened_is_no_busy_one() -> None:
+    with pytest.raises(NoPermission, match=r"70-tezsign\.rules"), host_usb._translated("1-4"):
+        raise usb.core.USBError("libusb said so", -1, errno.EACCES)
 
 
 def test_device_without_a_driver_is_no_board() -> None:
