@@ -32,6 +32,11 @@ class Channel:
         self._stream = stream
         self._answer = partial(service.answer, interface)
 
+    @property
+    def transfers_received(self) -> int:
+        """OUT transfers that have completed since the endpoints were opened."""
+        return self._stream.transfers_received
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Answers requests with a fresh broker until the link ends.
 

@@ -67,9 +67,12 @@ class EndpointStream:
     def __init__(self, out_endpoint: OutEndpoint, in_endpoint: InEndpoint) -> None:
         self._out = out_endpoint
         self._in = in_endpoint
+        self.transfers_received = 0
 
     async def receive(self) -> bytes:
-        return await self._out.receive()
+        data = await self._out.receive()
+        self.transfers_received += 1
+        return data
 
     async def send(self, data: bytes) -> None:
         await self._in.send(data)

@@ -67,7 +67,11 @@ async def _serve_session(
     async with trio.open_nursery() as nursery:
         for channel in channels:
             await nursery.start(channel.run)
-        async with serve_ready(ready_socket, ready_uids):
+
+        def transfers() -> int:
+            return sum(channel.transfers_received for channel in channels)
+
+        async with serve_ready(ready_socket, ready_uids, transfers):
             logger.info("session is live")
             await _wait_closed(enabled)
         logger.info("usb is disabled, session ends")

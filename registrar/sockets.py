@@ -2,7 +2,8 @@
 
 There are two: the registrar serves `enabled` (registrar/enabled.py), the gadget serves `ready`
 (gadget/ready.py). Plain functions on non-blocking standard library sockets, for whatever loop the
-caller has. Nothing is ever sent over either; a closed connection is the news.
+caller has. A closed connection is the news; over `ready` each side also sends single bytes that ask
+for no answer, and that are dropped where the buffer is full.
 Source: unix(7); unix_bind() in net/unix/af_unix.c for the mode.
 """
 
@@ -18,6 +19,8 @@ from weakref import WeakKeyDictionary
 
 __all__ = [
     "BACKLOG",
+    "SESSION_ANNOUNCED",
+    "WEDGED",
     "SocketOptions",
     "connect_local",
     "is_closed_by_peer",
@@ -27,6 +30,10 @@ __all__ = [
 ]
 
 BACKLOG: Final = 8
+# On the ready connection. Registrar to gadget: a host was told "ready" and opens a session now.
+SESSION_ANNOUNCED: Final = b"\x01"
+# Gadget to registrar: by evidence the controller is wedged (gadget/wedge.py).
+WEDGED: Final = b"\x01"
 _UCRED: Final = struct.Struct("=iII")  # struct ucred: 0 pid i32 · 4 uid u32 · 8 gid u32, 12 in all
 _DISCARD_BYTES: Final = 64
 

@@ -45,6 +45,7 @@ PURE = (
     "registrar/state.py",
     "gadget/policy.py",
     "gadget/restart_delay.py",
+    "gadget/wedge.py",
     "gadget/keychain/envelope.py",
     "gadget/keychain/key_material.py",
     "gadget/keychain/keystore_record.py",

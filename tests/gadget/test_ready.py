@@ -14,6 +14,10 @@ from gadget.ready import serve_ready
 EVERYBODY = frozenset({os.geteuid()})
 
 
+def no_transfers() -> int:
+    return 0
+
+
 async def connect(path: Path) -> trio.SocketStream:
     return await trio.open_unix_socket(path)
 
@@ -26,7 +30,7 @@ async def expect_end(stream: trio.SocketStream) -> None:
 
 async def test_socket_accepts_during_the_block_and_is_gone_after_it(tmp_path: Path) -> None:
     path = tmp_path / "ready.sock"
-    async with serve_ready(path, EVERYBODY):
+    async with serve_ready(path, EVERYBODY, no_transfers):
         peer = await connect(path)
     async with peer:
         await expect_end(peer)
@@ -38,7 +42,7 @@ async def test_socket_accepts_during_the_block_and_is_gone_after_it(tmp_path: Pa
 async def test_a_new_peer_replaces_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "ready.sock"
     async with (
-        serve_ready(path, EVERYBODY),
+        serve_ready(path, EVERYBODY, no_transfers),
         await connect(path) as old,
         await connect(path) as new,
     ):
@@ -52,25 +56,28 @@ async def test_a_stale_socket_of_a_killed_daemon_is_replaced(tmp_path: Path) -> 
     path = tmp_path / "ready.sock"
     with socket.socket(socket.AF_UNIX) as left_over:
         left_over.bind(str(path))
-    async with serve_ready(path, EVERYBODY):
+    async with serve_ready(path, EVERYBODY, no_transfers):
         await (await connect(path)).aclose()
 
 
 async def test_only_owner_and_group_may_connect(tmp_path: Path) -> None:
     path = tmp_path / "ready.sock"
-    async with serve_ready(path, EVERYBODY):
+    async with serve_ready(path, EVERYBODY, no_transfers):
         assert stat.S_IMODE(path.stat().st_mode) == 0o660
 
 
 async def test_a_peer_of_another_account_is_hung_up_on(tmp_path: Path) -> None:
     path = tmp_path / "ready.sock"
-    async with serve_ready(path, frozenset({os.geteuid() + 1})), await connect(path) as peer:
+    async with (
+        serve_ready(path, frozenset({os.geteuid() + 1}), no_transfers),
+        await connect(path) as peer,
+    ):
         await expect_end(peer)
 
 
 async def test_a_thousand_reconnects_leak_nothing(tmp_path: Path) -> None:
     path = tmp_path / "ready.sock"
-    async with serve_ready(path, EVERYBODY):
+    async with serve_ready(path, EVERYBODY, no_transfers):
         async with await connect(path):
             before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208
         for _ in range(1000):
