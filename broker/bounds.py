@@ -8,6 +8,7 @@ import re
 from typing import Final
 
 __all__ = [
+    "CHAIN_ID_LIMIT",
     "LEVEL_LIMIT",
     "LOG_BYTES_LIMIT",
     "LOG_LINES_LIMIT",
@@ -17,9 +18,11 @@ __all__ = [
     "check_ids",
     "check_keys",
     "check_number",
+    "check_passphrase",
     "check_size",
 ]
 
+CHAIN_ID_LIMIT: Final = 32  # NetX… has 15 characters
 LEVEL_LIMIT: Final = 2**31 - 1  # levels and rounds are signed 32-bit numbers in Tezos
 LOG_LINES_LIMIT: Final = 1000
 LOG_LINE_LIMIT: Final = 2000
@@ -27,6 +30,7 @@ LOG_LINE_LIMIT: Final = 2000
 LOG_BYTES_LIMIT: Final = 200 * 1024
 
 _KEYS_LIMIT: Final = 64
+_PASSPHRASE_LIMIT: Final = 1024
 _KEY_ID: Final = re.compile(r"[a-z0-9_-]{1,64}\Z")
 
 
@@ -38,6 +42,10 @@ def check(condition: bool, message: str) -> None:
 def check_size(name: str, value: str | bytes | None, limit: int) -> None:
     if value is not None and len(value) > limit:
         raise ValueError(f"{name} is over {limit} long")
+
+
+def check_passphrase(name: str, value: bytes) -> None:
+    check_size(name, value, _PASSPHRASE_LIMIT)
 
 
 def check_number(name: str, value: int | None, limit: int = LEVEL_LIMIT, *, least: int = 0) -> None:

@@ -6,7 +6,7 @@ Callers import these from `broker.messages`.
 from dataclasses import dataclass
 from typing import Final
 
-from broker.bounds import check, check_id, check_number, check_size
+from broker.bounds import CHAIN_ID_LIMIT, check, check_id, check_number, check_size
 
 __all__ = ["KeyOutcome", "KeyStatus", "MarkStatus", "MarksStatus"]
 
@@ -38,7 +38,8 @@ class KeyStatus:
     """One key. `lock_state`: locked, unlocked or unusable.
 
     `chain_id`: NetX…, None = the first one signed. `marks` is None while the key is locked (they
-    are sealed) or unusable. `last_level` is None unless the key is retired.
+    are sealed) or unusable. `last_level` is None unless the key is retired. A mark of round 2**31-1
+    was set by a person: all of its level is used up.
     """
 
     id: str
@@ -58,7 +59,7 @@ class KeyStatus:
         check_size("public_key", self.public_key, 128)
         check_size("proof_of_possession", self.proof_of_possession, 256)
         check(self.lock_state in _LOCK_STATES, "lock_state is locked, unlocked or unusable")
-        check_size("chain_id", self.chain_id, 32)
+        check_size("chain_id", self.chain_id, CHAIN_ID_LIMIT)
         check_number("last_level", self.last_level)
 
 

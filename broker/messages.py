@@ -10,7 +10,29 @@ from typing import ClassVar, Final
 
 from broker import bounds
 from broker.board_messages import PingRequest, PingResponse, VersionRequest, VersionResponse
+from broker.change_messages import (
+    PasswdRequest,
+    PasswdResponse,
+    RetireRequest,
+    RetireResponse,
+    SetChainRequest,
+    SetChainResponse,
+    SetLevelRequest,
+    SetLevelResponse,
+)
 from broker.codes import ErrorCode
+from broker.key_messages import (
+    DeleteRequest,
+    DeleteResponse,
+    InitRequest,
+    InitResponse,
+    LockRequest,
+    LockResponse,
+    NewRequest,
+    NewResponse,
+    UnlockRequest,
+    UnlockResponse,
+)
 from broker.key_status import KeyOutcome, KeyStatus, MarksStatus, MarkStatus
 
 __all__ = [
@@ -32,12 +54,20 @@ __all__ = [
     "MarksStatus",
     "NewRequest",
     "NewResponse",
+    "PasswdRequest",
+    "PasswdResponse",
     "PingRequest",
     "PingResponse",
     "ProvePossessionRequest",
     "ProvePossessionResponse",
     "Request",
     "Response",
+    "RetireRequest",
+    "RetireResponse",
+    "SetChainRequest",
+    "SetChainResponse",
+    "SetLevelRequest",
+    "SetLevelResponse",
     "SignRequest",
     "SignResponse",
     "StatusRequest",
@@ -49,7 +79,6 @@ __all__ = [
 ]
 
 _ADDRESS_LIMIT: Final = 64
-_PASSPHRASE_LIMIT: Final = 1024
 _SIGNED_LIMIT: Final = 8192
 _TEXT_LIMIT: Final = 500
 
@@ -121,106 +150,6 @@ class InitInfoResponse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InitRequest:
-    """Creates the keystore. Refused where one exists or its files are damaged."""
-
-    op: ClassVar[str] = "init"
-    passphrase: bytes = field(repr=False)
-    deterministic: bool
-
-    def __post_init__(self) -> None:
-        bounds.check_size("passphrase", self.passphrase, _PASSPHRASE_LIMIT)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InitResponse:
-    op: ClassVar[str] = "init"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewRequest:
-    """Creates one key. `chain`: a NetX… id, or None for the first chain it is asked to sign on."""
-
-    op: ClassVar[str] = "new"
-    passphrase: bytes = field(repr=False)
-    id: str
-    type: str
-    chain_id: str | None
-
-    def __post_init__(self) -> None:
-        bounds.check_size("passphrase", self.passphrase, _PASSPHRASE_LIMIT)
-        bounds.check_id(self.id)
-        bounds.check_size("type", self.type, 16)
-        bounds.check_size("chain_id", self.chain_id, 32)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewResponse:
-    op: ClassVar[str] = "new"
-    key: KeyStatus
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnlockRequest:
-    """Unlocks these keys, or all where `ids` is empty."""
-
-    op: ClassVar[str] = "unlock"
-    passphrase: bytes = field(repr=False)
-    ids: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        bounds.check_size("passphrase", self.passphrase, _PASSPHRASE_LIMIT)
-        bounds.check_ids(self.ids)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnlockResponse:
-    op: ClassVar[str] = "unlock"
-    outcomes: tuple[KeyOutcome, ...]
-
-    def __post_init__(self) -> None:
-        bounds.check_keys(len(self.outcomes))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LockRequest:
-    """Locks these keys, or all where `ids` is empty."""
-
-    op: ClassVar[str] = "lock"
-    ids: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        bounds.check_ids(self.ids)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LockResponse:
-    op: ClassVar[str] = "lock"
-    outcomes: tuple[KeyOutcome, ...]
-
-    def __post_init__(self) -> None:
-        bounds.check_keys(len(self.outcomes))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeleteRequest:
-    """Deletes one key for good; a tombstone of its marks stays."""
-
-    op: ClassVar[str] = "delete"
-    passphrase: bytes = field(repr=False)
-    id: str
-
-    def __post_init__(self) -> None:
-        bounds.check_size("passphrase", self.passphrase, _PASSPHRASE_LIMIT)
-        bounds.check_id(self.id)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeleteResponse:
-    op: ClassVar[str] = "delete"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LogsRequest:
     """Asks for the newest log lines, at most 1,000."""
 
@@ -287,6 +216,10 @@ Request = (
     | DeleteRequest
     | LogsRequest
     | ProvePossessionRequest
+    | PasswdRequest
+    | SetLevelRequest
+    | SetChainRequest
+    | RetireRequest
 )
 Response = (
     Error
@@ -302,4 +235,8 @@ Response = (
     | DeleteResponse
     | LogsResponse
     | ProvePossessionResponse
+    | PasswdResponse
+    | SetLevelResponse
+    | SetChainResponse
+    | RetireResponse
 )

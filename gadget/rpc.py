@@ -1,59 +1,46 @@
 """One request of the host in, one response out: decode, policy, keychain, encode.
 
 It holds no state but counters of its own and does no I/O; the broker peer of each interface calls
-`Service.answer`. Every refusal and failure becomes an `Error` message here, so that an exception
-never reaches the broker. The signature's way runs through `_sign` (docs/flow.md).
+`Service.answer`. What makes and changes keys is in `key_requests`. Every refusal and failure
+becomes an `Error` message here, so that an exception never reaches the broker. The signature's way
+runs through `_sign` (docs/flow.md).
 """
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 from broker.board_messages import START_ID_BYTES
 from broker.codec import decode_request, encode_response
 from broker.contract import PROTOCOL_VERSION
 from broker.errors import BadMessage, UnknownRequest
 from broker.messages import (
-    DeleteRequest,
-    DeleteResponse,
     Error,
     ErrorCode,
     InitInfoRequest,
     InitInfoResponse,
-    InitRequest,
-    InitResponse,
-    LockRequest,
-    LockResponse,
     LogsRequest,
     LogsResponse,
-    NewRequest,
-    NewResponse,
     PingRequest,
     PingResponse,
     ProvePossessionRequest,
     ProvePossessionResponse,
     Request,
-    Response,
     SignRequest,
     SignResponse,
     StatusRequest,
     StatusResponse,
-    UnlockRequest,
-    UnlockResponse,
     VersionRequest,
     VersionResponse,
 )
 from broker.version import VERSION
 from gadget.imageinfo import ImageInfo
+from gadget.key_requests import Route, key_routes
 from gadget.keychain.errors import KeychainError
 from gadget.keychain.keyring import Keyring
-from gadget.keychain.secret import Secret
 from gadget.logs import LogBook
 from gadget.policy import refusal
 from gadget.signature_log import SignatureLog
-from tezos.errors import BadEncoding
-from tezos.keys import KeyType, parse_chain_id
 
 __all__ = ["BUG_ANSWER", "Service"]
 
@@ -73,20 +60,15 @@ class Service:
         self._image = image
         self._signatures = signatures
         self._start_id = secrets.token_bytes(START_ID_BYTES)
-        # Any: each route takes its own request class, which a dict's type cannot say.
-        self._routes: dict[type[Request], Callable[[Any], Awaitable[Response]]] = {
+        self._routes: dict[type[Request], Route] = {
             SignRequest: self._sign,
             PingRequest: self._ping,
             VersionRequest: self._version,
             StatusRequest: self._status,
             InitInfoRequest: self._init_info,
-            InitRequest: self._init,
-            NewRequest: self._new,
-            UnlockRequest: self._unlock,
-            LockRequest: self._lock,
-            DeleteRequest: self._delete,
             LogsRequest: self._logs,
             ProvePossessionRequest: self._prove_possession,
+            **key_routes(keyring),
         }
 
     async def answer(self, interface: int, payload: bytes) -> bytes:
@@ -133,33 +115,6 @@ class Service:
         return InitInfoResponse(
             initialised=self._keyring.is_initialised, deterministic=self._keyring.is_deterministic
         )
-
-    async def _init(self, request: InitRequest) -> InitResponse:
-        with Secret(request.passphrase) as passphrase:
-            await self._keyring.init(passphrase, request.deterministic)
-        return InitResponse()
-
-    async def _new(self, request: NewRequest) -> Response:
-        try:
-            key_type = KeyType(request.type)
-            chain_id = None if request.chain_id is None else parse_chain_id(request.chain_id)
-        except (ValueError, BadEncoding):
-            return Error(code=ErrorCode.NEW_REFUSED, message="unknown key type or chain id")
-        with Secret(request.passphrase) as passphrase:
-            key = await self._keyring.new(passphrase, request.id, key_type, chain_id)
-        return NewResponse(key=key)
-
-    async def _unlock(self, request: UnlockRequest) -> UnlockResponse:
-        with Secret(request.passphrase) as passphrase:
-            return UnlockResponse(outcomes=await self._keyring.unlock(passphrase, request.ids))
-
-    async def _lock(self, request: LockRequest) -> LockResponse:
-        return LockResponse(outcomes=await self._keyring.lock(request.ids))
-
-    async def _delete(self, request: DeleteRequest) -> DeleteResponse:
-        with Secret(request.passphrase) as passphrase:
-            await self._keyring.delete(passphrase, request.id)
-        return DeleteResponse()
 
     async def _logs(self, request: LogsRequest) -> LogsResponse:
         return LogsResponse(lines=self._log_book.last_lines(request.lines))

@@ -56,10 +56,15 @@ COMMANDS: Final = {
     "unlock": CommandEntry(module="host.commands.locks", help="Let keys sign."),
     "lock": CommandEntry(module="host.commands.locks", help="Stop keys from signing."),
     "delete": CommandEntry(module="host.commands.locks", help="Delete a key for good."),
+    "passwd": CommandEntry(module="host.commands.locks", help="Change the board's passphrase."),
     "logs": CommandEntry(module="host.commands.device", help="Show the board's newest log lines."),
     "ping": CommandEntry(module="host.commands.device", help="Measure the way to the board."),
     "run": CommandEntry(
         module="host.commands.run", help="Serve the board's keys to a baker over HTTP."
+    ),
+    "advanced": CommandEntry(
+        module="host.commands.advanced",
+        help="Levels, chains, retirement: what a move to another board needs.",
     ),
 }
 

@@ -26,11 +26,19 @@ from broker.messages import (
     LogsResponse,
     NewRequest,
     NewResponse,
+    PasswdRequest,
+    PasswdResponse,
     PingRequest,
     PingResponse,
     ProvePossessionRequest,
     ProvePossessionResponse,
     Request,
+    RetireRequest,
+    RetireResponse,
+    SetChainRequest,
+    SetChainResponse,
+    SetLevelRequest,
+    SetLevelResponse,
     SignRequest,
     SignResponse,
     StatusRequest,
@@ -145,6 +153,32 @@ class Client:
     async def delete(self, passphrase: bytes, key_id: str) -> None:
         request = _build(DeleteRequest, passphrase=passphrase, id=key_id)
         await self._ask(request, DeleteResponse, repeatable=False)
+
+    async def passwd(self, passphrase: bytes, new_passphrase: bytes) -> None:
+        request = _build(PasswdRequest, passphrase=passphrase, new_passphrase=new_passphrase)
+        await self._ask(request, PasswdResponse, repeatable=False)
+
+    async def set_level(
+        self, passphrase: bytes, key_id: str, chain_id: str | None, level: int
+    ) -> KeyStatus:
+        """Uses up all levels up to `level`.
+
+        Args:
+            chain_id: NetX…, or None for the chain that the key signs on.
+        """
+        request = _build(
+            SetLevelRequest, passphrase=passphrase, id=key_id, chain_id=chain_id, level=level
+        )
+        return (await self._ask(request, SetLevelResponse, repeatable=False)).key
+
+    async def set_chain(self, passphrase: bytes, key_id: str, chain_id: str) -> KeyStatus:
+        request = _build(SetChainRequest, passphrase=passphrase, id=key_id, chain_id=chain_id)
+        return (await self._ask(request, SetChainResponse, repeatable=False)).key
+
+    async def retire(self, passphrase: bytes, key_id: str, last_level: int) -> KeyStatus:
+        """Lets a key sign nothing above `last_level`, for good."""
+        request = _build(RetireRequest, passphrase=passphrase, id=key_id, last_level=last_level)
+        return (await self._ask(request, RetireResponse, repeatable=False)).key
 
     async def _ask(self, request: Request, expected: type[_Answer], *, repeatable: bool) -> _Answer:
         payload = await self._link.call(encode_request(request), repeatable=repeatable)

@@ -7,6 +7,7 @@ Owns both forms of a key's status. Loads `rich` only when a table is drawn. Call
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from broker.messages import KeyOutcome, KeyStatus, MarksStatus, MarkStatus
 
@@ -21,6 +22,8 @@ __all__ = [
     "show_table",
     "show_text",
 ]
+
+_LAST_ROUND: Final = 2**31 - 1  # of a level that was set: all of it is used up
 
 JsonValue = str | int | float | None | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
 
@@ -78,7 +81,9 @@ def describe_outcome(outcome: KeyOutcome) -> dict[str, JsonValue]:
 
 
 def mark_cell(mark: MarkStatus | None) -> str:
-    return "-" if mark is None else f"{mark.level}/{mark.round}"
+    if mark is None:
+        return "-"
+    return f"{mark.level}/{'all' if mark.round == _LAST_ROUND else mark.round}"
 
 
 def _describe_marks(marks: MarksStatus) -> dict[str, JsonValue]:

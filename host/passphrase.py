@@ -15,7 +15,7 @@ from typing import BinaryIO, Final
 from host.errors import UsageError
 from host.settings import ENV_PASSPHRASE
 
-__all__ = ["PASSPHRASE_LIMIT_BYTES", "read_passphrase"]
+__all__ = ["PASSPHRASE_LIMIT_BYTES", "read_other_passphrase", "read_passphrase"]
 
 PASSPHRASE_LIMIT_BYTES: Final = 1024
 """As `broker.messages` has it."""
@@ -45,7 +45,26 @@ def read_passphrase(
             f"this needs the passphrase: run it on a terminal, set {ENV_PASSPHRASE},"
             " or give --passphrase-file PATH"
         )
-    return _check(_prompt(is_new=is_new))
+    return _check(_prompt("Passphrase", is_new=is_new))
+
+
+def read_other_passphrase(file: str | None, *, name: str, option: str, is_new: bool) -> bytes:
+    """Returns a passphrase that is not the board's present one; the environment has only that.
+
+    Args:
+        file: as in `read_passphrase`; where both are standard input, this is its second line.
+        name: what the prompt asks for.
+        option: the one that `file` comes from.
+        is_new: a prompt asks for it twice.
+
+    Raises:
+        UsageError, KeyboardInterrupt: as `read_passphrase`.
+    """
+    if file is not None:
+        return _check(_read_file(file))
+    if not sys.stdin.isatty():
+        raise UsageError(f"this needs the {name.lower()}: run it on a terminal, or give {option}")
+    return _check(_prompt(name, is_new=is_new))
 
 
 def _read_file(file: str) -> bytes:
@@ -63,9 +82,9 @@ def _read_line(stream: BinaryIO) -> bytes:
     return line.removesuffix(b"\n").removesuffix(b"\r")
 
 
-def _prompt(*, is_new: bool) -> bytes:
+def _prompt(name: str, *, is_new: bool) -> bytes:
     try:
-        first = getpass.getpass("Passphrase: ")
+        first = getpass.getpass(f"{name}: ")
         if is_new and getpass.getpass("The same again: ") != first:
             raise UsageError("the two passphrases differ; nothing was done")
     except EOFError:

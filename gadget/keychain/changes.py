@@ -1,4 +1,4 @@
-"""The changes of the keystore, step by step: make it, add a key, take one out.
+"""The changes of the keystore, step by step: make it, add a key, take one out, another passphrase.
 
 Owns the order of the steps on disk. Marks are written before the record that names their key, and
 removed after the record that forgets it; memory follows the disk. Never asks for a passphrase.
@@ -13,11 +13,12 @@ from gadget.keychain.admission import Admission, make_verifier
 from gadget.keychain.disk import Disk
 from gadget.keychain.envelope import KEY_BYTES, NONCE_BYTES, KdfParameters
 from gadget.keychain.errors import KeyExists, NewRefused, NotInitialised, NotStored, SignFailed
-from gadget.keychain.key_material import MadeKey, make_key, open_seed, seal_seed
+from gadget.keychain.key_material import MadeKey, make_key, open_seed, rewrap_dek, seal_seed
 from gadget.keychain.keystore import Keystore
 from gadget.keychain.keystore_record import KeyEntry, KeystoreRecord, Tombstone
+from gadget.keychain.mark_changes import merge_marks
 from gadget.keychain.mark_store import create_marks, remove_marks
-from gadget.keychain.marks import Marks, merge_marks
+from gadget.keychain.marks import Marks
 from gadget.keychain.secret import Secret
 from tezos.derivation import derive_secret
 from tezos.errors import BadKey
@@ -124,6 +125,44 @@ class KeystoreChanges:
         stones = (*record.tombstones, Tombstone(address=address, marks=marks))
         self._keystore.store(replace(record, keys=keys, tombstones=stones))
         remove_marks(self._disk, address)
+
+    def replace_entry(self, entry: KeyEntry) -> None:
+        """Puts another entry in the place of that with the same public key.
+
+        Raises:
+            NotStored: it is as it was.
+        """
+        record = self._record()
+        keys = tuple(entry if k.public_key == entry.public_key else k for k in record.keys)
+        self._keystore.store(replace(record, keys=keys))
+
+    def change_passphrase(self, kek: Secret, new_kek: Secret, salt: bytes) -> KeystoreRecord:
+        """Wraps everything again, in one replacement of the record; secrets and marks stay.
+
+        Returns:
+            the new record.
+
+        Raises:
+            KeystoreUnusable: a piece does not open, so the new passphrase would not open it either.
+            NotStored: it is as it was.
+        """
+        record = self._record()
+        seed = None
+        if record.sealed_seed is not None:
+            with open_seed(kek, record.sealed_seed) as opened:
+                seed = seal_seed(new_kek, opened, self._random_bytes(NONCE_BYTES))
+        changed = replace(
+            record,
+            salt=salt,
+            verifier=make_verifier(new_kek, salt, record.kdf, self._random_bytes(NONCE_BYTES)),
+            sealed_seed=seed,
+            keys=tuple(
+                rewrap_dek(kek, new_kek, entry, self._random_bytes(NONCE_BYTES))
+                for entry in record.keys
+            ),
+        )
+        self._keystore.store(changed)
+        return changed
 
     def _record(self) -> KeystoreRecord:
         if self._keystore.record is None:

@@ -53,6 +53,10 @@ class Operation(Enum):
     UNLOCK = auto()
     LOCK = auto()
     DELETE = auto()
+    PASSWD = auto()
+    SET_LEVEL = auto()
+    SET_CHAIN = auto()
+    RETIRE = auto()
 
 
 class KeychainError(Exception):
@@ -130,6 +134,12 @@ class DeleteRefused(Refused):
     default_code = ErrorCode.DELETE_FAILED
 
 
+class ChangeRefused(Refused):
+    """It would lower a mark, take back a retirement, or it makes no sense for this key."""
+
+    default_code = ErrorCode.CHANGE_REFUSED
+
+
 class AlreadyInitialised(Refused):
     default_code = ErrorCode.INIT_ALREADY
 
@@ -184,8 +194,21 @@ class NotStored(Broken):
         self.unsettled = unsettled
 
 
+# The same for every operation that changes what keys may do.
+_CHANGES: Final = (Operation.PASSWD, Operation.SET_LEVEL, Operation.SET_CHAIN, Operation.RETIRE)
+_CHANGE_CODES: Final[dict[type[KeychainError], ErrorCode]] = {
+    PassphraseMissing: ErrorCode.CHANGE_BAD_PASSPHRASE,
+    BadPassphrase: ErrorCode.CHANGE_BAD_PASSPHRASE,
+    Throttled: ErrorCode.CHANGE_THROTTLED,
+    NotInitialised: ErrorCode.KEY_NOT_FOUND,
+    NotStored: ErrorCode.CHANGE_FAILED,
+    NotRecorded: ErrorCode.CHANGE_FAILED,
+}
 # Where an operation has its own code for a class; everything else: the class's default.
 _CODES: Final[dict[tuple[Operation, type[KeychainError]], ErrorCode]] = {
+    **{(op, kind): code for op in _CHANGES for kind, code in _CHANGE_CODES.items()},
+    (Operation.SET_LEVEL, NotStored): ErrorCode.SET_LEVEL_FAILED,
+    (Operation.SET_LEVEL, NotRecorded): ErrorCode.SET_LEVEL_FAILED,
     (Operation.INIT, PassphraseMissing): ErrorCode.INIT_PASSPHRASE_MISSING,
     (Operation.INIT, NotStored): ErrorCode.INIT_FAILED,
     (Operation.NEW, PassphraseMissing): ErrorCode.NEW_BAD_PASSPHRASE,

@@ -27,7 +27,7 @@ from gadget.keychain.errors import (
 )
 from gadget.keychain.key_material import open_dek, open_key_signer, open_mark_sealer
 from gadget.keychain.keystore_record import KeyEntry
-from gadget.keychain.mark_store import MarkStore, load_marks, read_marks
+from gadget.keychain.mark_store import MarkStore, load_marks, read_marks, renew_marks
 from gadget.keychain.marks import Advance, Mark, Marks, decide
 from gadget.keychain.secret import Secret
 from tezos.consensus import parse_payload
@@ -151,6 +151,45 @@ class Key:
         async with self._lock:
             self._forget()
 
+    async def change_marks(self, kek: Secret, change: Callable[[Marks], Marks]) -> Marks:
+        """Makes what `change` returns durable in both slots, whether the key is locked or not.
+
+        Returns:
+            the changed marks.
+
+        Raises:
+            KeychainError: what `change` raised, or what kept the marks from being read or written.
+        """
+        async with self._lock:
+            if self._unlocked is not None:
+                return await self._unlocked.store.change(change)
+            store = await trio.to_thread.run_sync(self._load_store, kek)
+            try:
+                return await store.change(change)
+            finally:
+                store.close()
+
+    async def renew_marks(self, kek: Secret, marks: Marks) -> None:
+        """Replaces marks that can't be read; the key is locked afterwards.
+
+        Raises:
+            NotStored, KeystoreUnusable: still unusable, or not.
+        """
+        async with self._lock:
+            await trio.to_thread.run_sync(self._replace_marks, kek, marks)
+            self._forget()
+            self._fault = None
+
+    def _load_store(self, kek: Secret) -> MarkStore:
+        with open_dek(kek, self.entry) as dek:
+            sealer = open_mark_sealer(dek, self.entry)
+        return load_marks(self._disk, self.address, sealer, self._random_bytes)
+
+    def _replace_marks(self, kek: Secret, marks: Marks) -> None:
+        with open_dek(kek, self.entry) as dek:
+            sealer = open_mark_sealer(dek, self.entry)
+        renew_marks(self._disk, self.address, sealer, marks, self._random_bytes)
+
     async def bury(self, kek: Secret) -> Marks | None:
         """Locks the key and returns its marks; None where they can't be read any more."""
         async with self._lock:
@@ -191,7 +230,7 @@ class Key:
             lock_state=self._lock_state(),
             chain_id=None if chain_id is None else encode_chain_id(chain_id),
             marks=None if marks is None else _marks_status(marks, chain_id),
-            last_level=None if marks is None else marks.last_level,
+            last_level=self.entry.last_level if marks is None else marks.last_level,
         )
 
     def _lock_state(self) -> str:

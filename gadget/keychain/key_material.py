@@ -6,7 +6,7 @@ Called by `gadget.keychain.key` and `keyring`. Source: docs/on-disk.md.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from gadget.keychain.envelope import (
@@ -32,6 +32,7 @@ __all__ = [
     "open_key_signer",
     "open_mark_sealer",
     "open_seed",
+    "rewrap_dek",
     "seal_seed",
 ]
 
@@ -104,6 +105,13 @@ def open_dek(kek: Secret, entry: KeyEntry) -> Secret:
         return open_sealed(kek, entry.wrapped_dek, context=_entry_context(b"dek", entry))
     except NotAuthentic as error:
         raise KeystoreUnusable(f"the key {entry.id} does not open: damaged") from error
+
+
+def rewrap_dek(kek: Secret, new_kek: Secret, entry: KeyEntry, nonce: bytes) -> KeyEntry:
+    """Returns the entry under another passphrase. Raises: KeystoreUnusable: damaged."""
+    with open_dek(kek, entry) as dek:
+        wrapped = seal(new_kek, dek.reveal(), context=_entry_context(b"dek", entry), nonce=nonce)
+    return replace(entry, wrapped_dek=wrapped)
 
 
 def open_key_signer(dek: Secret, entry: KeyEntry) -> Signer:

@@ -33,6 +33,7 @@ from gadget.keychain.errors import (
     Operation,
     during,
 )
+from gadget.keychain.failover import Failover
 from gadget.keychain.key import Key
 from gadget.keychain.keystore import Keystore
 from gadget.keychain.keystore_record import (
@@ -56,6 +57,9 @@ _AIO_SLOTS: Final = KEYS_LIMIT + 1
 class Keyring:
     """The keys of one data folder. Made by `open`; tests build it on another disk.
 
+    Attributes:
+        failover: what changes the marks of keys, and where they may sign.
+
     Args:
         kdf: what the passphrase costs; `open` takes no other than the production parameters.
         random_bytes: a source fit for keys.
@@ -78,6 +82,7 @@ class Keyring:
         self._keys: dict[str, Key] = {}
         self._fault: KeystoreUnusable | None = None
         self._change_lock = trio.Lock()
+        self.failover = Failover(self, self._changes)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -226,6 +231,45 @@ class Keyring:
                 with await self._admit(passphrase) as kek, trio.CancelScope(shield=True):
                     await self._bury(key, kek)
         logger.info("key deleted", extra={"key": key.address, "id": key_id})
+
+    async def passwd(self, passphrase: Secret, new_passphrase: Secret) -> None:
+        """Puts everything under another passphrase, with another salt; unlocked keys stay so.
+
+        Raises:
+            KeychainError: the old one still opens everything, but where `NotStored` is unsettled
+                and the board restarts: then either does, alone.
+        """
+        async with self.changing(Operation.PASSWD, passphrase) as kek:
+            salt = self._random_bytes(SALT_BYTES)
+            with await self._admission.derive(new_passphrase, salt, self._kdf) as new_kek:
+                record = await trio.to_thread.run_sync(
+                    self._changes.change_passphrase, kek, new_kek, salt
+                )
+            for entry in record.keys:
+                self._keys[entry.public_key.address].entry = entry
+        logger.info("passphrase changed")
+
+    @contextlib.asynccontextmanager
+    async def changing(self, operation: Operation, passphrase: Secret) -> AsyncIterator[Secret]:
+        """Holds off every other change, and gives the key of the right passphrase.
+
+        Raises:
+            KeychainError: marked with `operation`, as what the block raises.
+        Cancel: not within the block.
+        """
+        with during(operation):
+            async with self._change_lock:
+                self._record()
+                with await self._admit(passphrase) as kek, trio.CancelScope(shield=True):
+                    yield kek
+
+    def named(self, key_id: str) -> Key:
+        """Raises: KeyNotFound, KeystoreUnusable."""
+        self._check_usable()
+        for key in self._keys.values():
+            if key.entry.id == key_id:
+                return key
+        raise _no_key(key_id)
 
     async def _bury(self, key: Key, kek: Secret) -> None:
         marks = await key.bury(kek)

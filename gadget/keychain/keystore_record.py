@@ -70,6 +70,8 @@ class KeyEntry:
         proof: the proof of possession of a tz4 key; None for the other types.
         chain_id: the one chain it signs on; None: the first that it is asked to sign on.
         flags: 0; an unknown right is not ignored but refused.
+        last_level: the last that a retired key may sign. Its marks say so too, and are what counts;
+            this is what is left of it when they are lost.
     """
 
     id: str
@@ -79,6 +81,7 @@ class KeyEntry:
     wrapped_dek: bytes
     sealed_secret: bytes
     flags: int = 0
+    last_level: int | None = None
 
     def __post_init__(self) -> None:
         _check(_KEY_ID.match(self.id) is not None, "a key id is 1 to 64 of a-z 0-9 _ -")
@@ -89,6 +92,10 @@ class KeyEntry:
         for sealed in (self.wrapped_dek, self.sealed_secret):
             _check(len(sealed) == _SEALED_KEY_BYTES, "sealed key: wrong size")
         _check(self.flags == 0, "key flags: unknown")
+        _check(
+            self.last_level is None or 0 <= self.last_level < 2**31,
+            "last level: expected 0 to 2**31-1",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +201,7 @@ def _to_map(record: KeystoreRecord) -> dict[str, object]:
                 "dek": key.wrapped_dek,
                 "secret": key.sealed_secret,
                 "flags": key.flags,
+                "last_level": key.last_level,
             }
             for key in record.keys
         ],
@@ -243,6 +251,7 @@ def _to_key(fields: dict[Any, Any]) -> KeyEntry:
         wrapped_dek=_take_bytes(fields["dek"]),
         sealed_secret=_take_bytes(fields["secret"]),
         flags=_take(fields["flags"], int),
+        last_level=_optional(fields["last_level"], lambda value: _take(value, int)),
     )
 
 

@@ -37,9 +37,10 @@ SLOTS: Final = (0, 1)
 #          4       1  0x01: a bound chain follows; 0x00: none
 #          5       4  bound chain id; zeros where none
 #          9       1  number of chains n, 0 to 16
-#         10       2  zero
+#         10       1  0x01: marks of chains that are not listed were lost; 0x00: there were none
+#         11       1  zero
 #         12   n*135  chains
-_BODY: Final = Struct("<iB4sB2x")
+_BODY: Final = Struct("<iB4sBBx")
 # Chain, 135 bytes:
 #   offset 0  size 4  chain id
 #          4       4  highest level of any kind signed, int32; -1: none
@@ -83,6 +84,7 @@ def encode_marks(marks: Marks) -> bytes:
         marks.bound_chain is not None,
         marks.bound_chain or b"",
         len(marks.chains),
+        marks.are_partial,
     )
     return head + b"".join([_encode_chain(chain) for chain in marks.chains])
 
@@ -107,7 +109,7 @@ def _encode_mark(mark: Mark | None) -> bytes:
 def decode_marks(body: bytes) -> Marks:
     """Raises: BadMarks: not exactly what `encode_marks` makes of some marks."""
     try:
-        last_level, _, bound_chain, count = _BODY.unpack_from(body)
+        last_level, is_bound, bound_chain, count, are_partial = _BODY.unpack_from(body)
         if count > CHAINS_LIMIT or len(body) != _BODY.size + count * _CHAIN.size:
             raise BadMarks("marks: wrong size")
         marks = Marks(
@@ -115,7 +117,8 @@ def decode_marks(body: bytes) -> Marks:
                 _decode_chain(*fields) for fields in _CHAIN.iter_unpack(body[_BODY.size :])
             ),
             last_level=None if last_level == -1 else last_level,
-            bound_chain=bound_chain if body[4] else None,
+            bound_chain=bound_chain if is_bound else None,
+            are_partial=bool(are_partial),
         )
     except (ValueError, StructError) as error:
         raise BadMarks(str(error)) from error

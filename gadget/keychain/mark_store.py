@@ -28,7 +28,7 @@ from gadget.keychain.mark_record import (
 )
 from gadget.keychain.marks import Marks
 
-__all__ = ["MarkStore", "create_marks", "load_marks", "read_marks", "remove_marks"]
+__all__ = ["MarkStore", "create_marks", "load_marks", "read_marks", "remove_marks", "renew_marks"]
 
 logger = logging.getLogger(__name__)
 
@@ -127,6 +127,19 @@ class MarkStore:
             raise self._failure(error) from error
         await self.finish(self.begin(self.marks), self.marks)
 
+    async def change(self, change: Callable[[Marks], Marks]) -> Marks:
+        """Makes what `change` makes of the marks durable, and returns it; the caller shields it.
+
+        Raises:
+            NotRecorded: unknown what is durable; `marks` stay as they were.
+        """
+        if not self.is_confirmed:
+            await self.rewrite()
+        changed = change(self.marks)
+        if changed != self.marks:
+            await self.finish(self.begin(changed), changed)
+        return changed
+
     def _failure(self, error: BaseException) -> NotRecorded:
         logger.error(
             "marks could not be recorded", extra={"key": self._address, "reason": str(error)}
@@ -146,6 +159,27 @@ def create_marks(
         NotStored: there is no such key yet.
     """
     stored = StoredMarks(sequence=_FIRST_SEQUENCE, marks=marks)
+    _replace_slots(disk, address, sealer, stored, random_bytes)
+
+
+def renew_marks(
+    disk: Disk, address: str, sealer: MarkSealer, marks: Marks, random_bytes: _RandomBytes
+) -> None:
+    """Writes both slots again where they are lost or contradict each other. Blocks.
+
+    Raises:
+        NotStored: they are as they were, or new.
+    """
+    # Above what contradicts: half-way through, that must not become the newest whole slot.
+    found = _read_slots(disk, address, sealer)
+    last = max((slot.sequence for slot in found if slot is not None), default=0)
+    stored = StoredMarks(sequence=last + 1, marks=marks)
+    _replace_slots(disk, address, sealer, stored, random_bytes)
+
+
+def _replace_slots(
+    disk: Disk, address: str, sealer: MarkSealer, stored: StoredMarks, random_bytes: _RandomBytes
+) -> None:
     blocks = _encode_blocks(sealer, stored, random_bytes)
     replace_files(disk, tuple(zip(_names(address), blocks, strict=True)))
 

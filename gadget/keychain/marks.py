@@ -1,11 +1,11 @@
 """The watermark policy: may this payload be signed, and what is the mark afterwards? Pure.
 
 Owns the rules of docs/on-disk.md and the values they work on. Never stores, seals or signs;
-`gadget.keychain.key` asks it once for each request, under the key's lock. A mark is never
-lowered by anything here: there is no function that could.
+`gadget.keychain.key` asks it once for each request, under the key's lock. What a person may change
+is in `mark_changes`. A mark is never lowered by anything here: there is no function that could.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from gadget.keychain.errors import KeyRetired, LevelJump, StaleWatermark, WrongChain
@@ -21,7 +21,6 @@ __all__ = [
     "Marks",
     "Repeat",
     "decide",
-    "merge_marks",
 ]
 
 CHAINS_LIMIT: Final = 16
@@ -41,7 +40,7 @@ class Mark:
     """The highest (level, round) of one kind on one chain.
 
     Args:
-        payload_hash: BLAKE2b-256 of the payload that was signed; zeros where none was.
+        payload_hash: BLAKE2b-256 of the payload that was signed; zeros where that is not known.
         may_resign: whether the same payload may be signed again; never for a mark that was set,
             imported or taken from a tombstone.
     """
@@ -100,11 +99,14 @@ class Marks:
     Args:
         last_level: of a retired key, the last that it may sign.
         bound_chain: the first chain signed by a key that was made for "the first one".
+        are_partial: earlier marks were lost, so it may have signed anything on a chain that is not
+            in `chains`.
     """
 
     chains: tuple[ChainMarks, ...] = ()
     last_level: int | None = None
     bound_chain: bytes | None = None
+    are_partial: bool = False
 
     def __post_init__(self) -> None:
         _check(len(self.chains) <= CHAINS_LIMIT, f"more than {CHAINS_LIMIT} chains")
@@ -125,6 +127,9 @@ class Marks:
                 return chain
         return ChainMarks(chain_id=chain_id)
 
+    def has_chain(self, chain_id: bytes) -> bool:
+        return any(chain.chain_id == chain_id for chain in self.chains)
+
     def with_chain(self, changed: ChainMarks, bound_chain: bytes | None) -> "Marks":
         """Raises: WrongChain: there is no room for another chain."""
         chains = tuple(
@@ -134,7 +139,12 @@ class Marks:
             if len(chains) == CHAINS_LIMIT:
                 raise WrongChain(f"this key has marks on {CHAINS_LIMIT} chains, no room for more")
             chains = (*chains, changed)
-        return Marks(chains=chains, last_level=self.last_level, bound_chain=bound_chain)
+        return Marks(
+            chains=chains,
+            last_level=self.last_level,
+            bound_chain=bound_chain,
+            are_partial=self.are_partial,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +184,11 @@ def decide(
     mark = chain.of_kind(payload.kind)
     if mark is not None and (payload.level, payload.round) <= (mark.level, mark.round):
         return _repeat_or_refuse(mark, payload, payload_hash)
+    if marks.are_partial and not marks.has_chain(payload.chain_id):
+        raise WrongChain(
+            f"the marks of this key on {encode_chain_id(payload.chain_id)} were lost: "
+            "set its level there first"
+        )
     _check_jump(chain, payload.level)
     changed = chain.with_mark(
         payload.kind,
@@ -205,32 +220,3 @@ def _check_jump(chain: ChainMarks, level: int) -> None:
         raise LevelJump(
             f"level {level} is more than {LEVEL_JUMP_LIMIT} above {highest}, the highest so far"
         )
-
-
-def merge_marks(marks: Marks, others: Marks) -> Marks:
-    """Returns the higher mark of each chain and kind; what comes from `others` gives no right to
-    sign again. A key that is retired in either is retired.
-
-    Raises:
-        WrongChain: together they have more chains than there is room for.
-    """
-    merged = marks
-    for other in others.chains:
-        chain = merged.on_chain(other.chain_id)
-        signed = [level for level in (chain.signed_level, other.signed_level) if level is not None]
-        for kind in Kind:
-            highest = _higher(chain.of_kind(kind), other.of_kind(kind))
-            chain = chain.with_mark(kind, highest, max(signed, default=None))
-        merged = merged.with_chain(chain, merged.bound_chain)
-    last = [level for level in (marks.last_level, others.last_level) if level is not None]
-    return replace(merged, last_level=min(last, default=None))
-
-
-def _higher(mark: Mark | None, other: Mark | None) -> Mark | None:
-    if other is None:
-        return mark
-    if mark is not None and (mark.level, mark.round) > (other.level, other.round):
-        return mark
-    return Mark(
-        level=other.level, round=other.round, payload_hash=bytes(_HASH_BYTES), may_resign=False
-    )

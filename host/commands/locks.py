@@ -1,4 +1,4 @@
-"""Commands that change what a key may do: unlock, lock, delete."""
+"""Commands that decide whether keys sign at all: unlock, lock, delete, passwd."""
 
 import sys
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from host.commands.options import (
 )
 from host.errors import ExitStatus, UsageError
 from host.output import describe_outcome, show_json, show_table, show_text
-from host.passphrase import read_passphrase
+from host.passphrase import read_other_passphrase, read_passphrase
 
 __all__ = ["COMMANDS"]
 
@@ -85,6 +85,37 @@ def _delete(options: Options, name: str, yes: bool, passphrase_file: str | None)
         show_text(f"The key {name} is deleted.")
 
 
+@click.command("passwd")
+@click.option(
+    "--new-passphrase-file",
+    metavar="PATH",
+    help="Read the new passphrase from the first line of a file; - is standard input.",
+)
+@passphrase_option
+@board_options
+@click.pass_obj
+def _passwd(options: Options, new_passphrase_file: str | None, passphrase_file: str | None) -> None:
+    """Change the board's passphrase.
+
+    All keys get it at once or none does. What unlocks the board without a person, like the
+    credential of `tezsign run`, has to be changed by you.
+    """
+    board = choose_board(options)
+    passphrase = read_passphrase(passphrase_file)
+    new = read_other_passphrase(
+        new_passphrase_file, name="New passphrase", option="--new-passphrase-file", is_new=True
+    )
+
+    async def passwd(client: Client) -> None:
+        await client.passwd(passphrase, new)
+
+    ask(board, passwd, deadline_s=PASSPHRASE_S)
+    if options.as_json:
+        show_json({"changed": True})
+    else:
+        show_text("The passphrase is changed. Unlocked keys stay unlocked.")
+
+
 def _confirm(name: str) -> None:
     if not sys.stdin.isatty():
         raise UsageError(f"to delete {name} without being asked, say --yes")
@@ -108,4 +139,4 @@ def _show_outcomes(options: Options, outcomes: Sequence[KeyOutcome], *, done: st
     return ExitStatus.REFUSED
 
 
-COMMANDS: Final = {"unlock": _unlock, "lock": _lock, "delete": _delete}
+COMMANDS: Final = {"unlock": _unlock, "lock": _lock, "delete": _delete, "passwd": _passwd}

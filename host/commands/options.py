@@ -5,15 +5,25 @@ Owns `--device` and `--json`. Touches no board. Used by `cli` and by the command
 """
 
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 import click
 
+from host.errors import UsageError
 from host.output import is_terminal
 
-__all__ = ["Options", "board_options", "check_key_name", "check_key_names", "passphrase_option"]
+__all__ = [
+    "Options",
+    "board_options",
+    "check_key_name",
+    "check_key_names",
+    "confirm",
+    "passphrase_option",
+    "yes_option",
+]
 
 _KEY_NAME: Final = re.compile(r"[a-z0-9_-]{1,64}")
 _NAMES_LIMIT: Final = 64  # as broker.messages has it
@@ -71,6 +81,25 @@ def passphrase_option(function: _Function) -> _Function:
         metavar="PATH",
         help="Read the passphrase from the first line of a file; - is standard input.",
     )(function)
+
+
+def yes_option(function: _Function) -> _Function:
+    return click.option("--yes", is_flag=True, help="Don't ask for confirmation.")(function)
+
+
+def confirm(what: str, *, yes: bool) -> None:
+    """Asks a person before something that can't be undone.
+
+    Raises:
+        UsageError: there is nobody to ask, or the answer is no.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(f"{what} To do that without being asked, say --yes")
+    click.echo(what, err=True)
+    if click.prompt("Type yes to go on", default="", show_default=False, err=True) != "yes":
+        raise UsageError("not confirmed; nothing was done")
 
 
 def _take_device(context: click.Context, _param: click.Parameter, serial: str | None) -> None:

@@ -11,9 +11,13 @@ from broker.messages import (
     LockRequest,
     LogsRequest,
     NewRequest,
+    PasswdRequest,
     PingRequest,
     ProvePossessionRequest,
     Request,
+    RetireRequest,
+    SetChainRequest,
+    SetLevelRequest,
     SignRequest,
     StatusRequest,
     UnlockRequest,
@@ -31,6 +35,10 @@ MANAGING: tuple[Request, ...] = (
     DeleteRequest(passphrase=b"p", id="a"),
     LogsRequest(lines=1),
     ProvePossessionRequest(pkh="tz4", public_key=None),
+    PasswdRequest(passphrase=b"p", new_passphrase=b"q"),
+    SetLevelRequest(passphrase=b"p", id="a", chain_id=None, level=1),
+    SetChainRequest(passphrase=b"p", id="a", chain_id="NetXdQprcVkpaWU"),
+    RetireRequest(passphrase=b"p", id="a", last_level=1),
 )
 SIGN = SignRequest(pkh="tz4", message=b"")
 

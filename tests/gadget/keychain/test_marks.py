@@ -1,5 +1,7 @@
 """The watermark policy, one rule after the other."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +16,6 @@ from gadget.keychain.marks import (
     Marks,
     Repeat,
     decide,
-    merge_marks,
 )
 from tezos.consensus import ConsensusPayload, Kind
 from tezos.keys import MAINNET
@@ -193,41 +194,11 @@ def test_no_sequence_of_requests_signs_two_payloads_in_one_place(
         marks = decision.marks if isinstance(decision, Advance) else marks
 
 
-_MARKS = st.builds(
-    Marks,
-    chains=st.lists(
-        st.builds(
-            ChainMarks,
-            chain_id=st.sampled_from([MAINNET, _OTHER]),
-            signed_level=st.none() | st.integers(0, 9),
-            block=st.none() | st.builds(_mark, st.integers(0, 5), st.integers(0, 2)),
-            preattestation=st.none() | st.builds(_mark, st.integers(0, 5), st.integers(0, 2)),
-            attestation=st.none() | st.builds(_mark, st.integers(0, 5), st.integers(0, 2)),
-        ),
-        unique_by=lambda chain: chain.chain_id,
-    ).map(tuple),
-    last_level=st.none() | st.integers(0, 9),
-)
-
-
-@given(_MARKS, _MARKS)
-def test_merging_never_lowers_a_mark(marks: Marks, others: Marks) -> None:
-    merged = merge_marks(marks, others)
-    for source in (marks, others):
-        for chain in source.chains:
-            for kind in Kind:
-                before, after = chain.of_kind(kind), merged.on_chain(chain.chain_id).of_kind(kind)
-                assert before is None or (
-                    after is not None and (after.level, after.round) >= (before.level, before.round)
-                )
-        if source.last_level is not None:
-            assert merged.last_level is not None
-            assert merged.last_level <= source.last_level
-
-
-def test_merged_marks_give_no_right_to_sign_again() -> None:
-    mark = merge_marks(Marks(), _marks(10)).on_chain(MAINNET).attestation
-    assert mark == Mark(level=10, round=0, payload_hash=bytes(32), may_resign=False)
+def test_a_chain_whose_marks_were_lost_is_not_signed_on() -> None:
+    partial = replace(_marks(10), are_partial=True)
+    assert _advance(partial, _payload(11)).are_partial
+    with pytest.raises(WrongChain, match="lost"):
+        decide(partial, _payload(11, chain_id=_OTHER), _HASH, _OTHER)
 
 
 @pytest.mark.parametrize(("level", "round_"), [(-1, 0), (0, -1), (2**31, 0), (0, 2**31)])
