@@ -19,6 +19,8 @@ check: setup
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
+	@for program in $$(grep -lE '^#!/usr/bin/python3' builder/assets/*); do \
+		.venv/bin/mypy --no-error-summary $$program || exit 1; done
 	shellcheck -x builder/setup .ci/run $$(grep -lE '^#!/bin/sh' builder/assets/* tests/lab/guest/* 2>/dev/null)
 
 fix: setup

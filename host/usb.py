@@ -274,7 +274,7 @@ def _translate(error: usb.core.USBError, place: str, interface: int | None) -> H
         case errno.EACCES:
             return NoPermission(
                 f"no permission for the board at usb {place}: install the udev rule"
-                " 70-tezsign.rules, then plug the board in again"
+                " 99-tezsign.rules, then plug the board in again"
             )
         case errno.ETIMEDOUT:
             return DeviceSilent(f"the board at usb {place} does not answer control requests")

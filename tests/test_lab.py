@@ -180,4 +180,4 @@ def test_gadget_that_does_not_come_up_shows_its_logs(monkeypatch: pytest.MonkeyP
     done = run_in_lab(["echo", "started"], gadget=True)
     assert done.returncode == EXIT_LAB_FAILED
     assert done.stdout == ""
-    assert "setup: mkdir: cannot create directory" in done.stderr
+    assert "setup-gadget: [Errno 2]" in done.stderr

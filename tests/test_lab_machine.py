@@ -25,6 +25,7 @@ def test_what_stands_behind_the_two_dashes_is_the_commands() -> None:
         ["--forward", "80", "--", "cmd"],
         ["--forward", "0:80", "--", "cmd"],
         ["--gad", "--", "cmd"],
+        ["--gadget", "--systemd", "--", "cmd"],
     ],
 )
 def test_wrong_usage_ends_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,3 +97,10 @@ def test_folder_that_the_guest_cannot_see_is_refused(monkeypatch: pytest.MonkeyP
     monkeypatch.chdir("/proc")
     with pytest.raises(LabError, match="/proc can't be seen"):
         create_plan(Arguments(command=("cmd",)))
+
+
+def test_python_that_the_units_cannot_see_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.base_prefix", "/home/somebody/python")
+    create_plan(Arguments(command=("cmd",)))
+    with pytest.raises(LabError, match="system's own Python"):
+        create_plan(Arguments(command=("cmd",), systemd=True))

@@ -34,6 +34,12 @@ class Apt:
         (file,) = folder.glob("*.deb")
         return file
 
+    def find_missing(self, *packages: str) -> tuple[str, ...]:
+        """What an installation of these would bring to the machine, dependencies included."""
+        command = ["apt-get", *self.options, "install", "--simulate", "--no-install-recommends"]
+        actions = _run([*command, *packages]).splitlines()
+        return tuple(line.split()[1] for line in actions if line.startswith("Inst "))
+
 
 SYSTEM_LISTS = Apt(options=())
 

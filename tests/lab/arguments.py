@@ -30,6 +30,7 @@ class Arguments:
 
     command: tuple[str, ...]
     gadget: bool = False
+    systemd: bool = False
     out: Path | None = None
     timeout_s: float | None = None
     disk: Path | None = None
@@ -39,6 +40,8 @@ class Arguments:
         """Refuses what can't be run."""
         if not self.command:
             raise ValueError("no command given")
+        if self.gadget and self.systemd:
+            raise ValueError("--systemd starts the gadget too; --gadget is another way")
         if self.timeout_s is not None and self.timeout_s <= 0:
             raise ValueError(f"a timeout is more than 0 s, not {self.timeout_s}")
         for path in (self.out, self.disk):
@@ -57,6 +60,7 @@ def parse_arguments(words: Sequence[str]) -> Arguments:
         return Arguments(
             command=tuple(words[border + 1 :]),
             gadget=options.gadget,
+            systemd=options.systemd,
             out=options.out,
             timeout_s=options.timeout,
             disk=options.disk,
@@ -77,6 +81,12 @@ def _create_parser() -> argparse.ArgumentParser:
         "--gadget",
         action="store_true",
         help="start registrar and gadget, and CMD once a ready device is on the bus",
+    )
+    parser.add_argument(
+        "--systemd",
+        action="store_true",
+        help="boot systemd with the board's units, and run CMD as a service of it once a ready"
+        " device is on the bus",
     )
     parser.add_argument(
         "--out", metavar="DIR", type=_absolute, help="a folder that CMD may write to; gets the logs"

@@ -18,6 +18,8 @@ _PASSED_PREFIXES = ("TEZSIGN_", "HYPOTHESIS_", "PYTEST_", "LC_")
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # The guest has its own of these, so nothing of the host's can be reached under them.
 _HIDDEN = ("/data", "/dev", "/proc", "/run", "/sys")
+# What the units' sandboxes hide (ProtectHome, PrivateTmp).
+_HIDDEN_FROM_UNITS = ("/home", "/root", "/tmp")  # noqa: S108  (names, not files)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +38,9 @@ def create_plan(arguments: Arguments) -> Plan:
             raise LabError(
                 f"{path} can't be seen in the guest, which has its own {', '.join(_HIDDEN)}"
             )
+    python = Path(sys.base_prefix)
+    if arguments.systemd and any(python.is_relative_to(hidden) for hidden in _HIDDEN_FROM_UNITS):
+        raise LabError(f"the units can't see {python}; make .venv with the system's own Python")
     return Plan(
         settings={
             "PYTHON": sys.executable,
@@ -43,13 +48,19 @@ def create_plan(arguments: Arguments) -> Plan:
             "SKIP": " ".join(_choose_skipped(arguments)),
             "OUT": str(arguments.out or ""),
             "TMP": str(Path("/tmp").resolve()),  # noqa: S108  (the guest gets one like it)
+            "SYSTEMD": "yes" if arguments.systemd else "",
         },
         details={
             "command": arguments.command,
             "folder": str(folder),
             "environment": _choose_environment(os.environ),
             "out": str(arguments.out or ""),
-            "gadget_assets": str(PROJECT / "builder" / "assets") if arguments.gadget else "",
+            "assets": str(PROJECT / "builder" / "assets"),
+            "gadget": arguments.gadget,
+            "systemd": arguments.systemd,
+            "project": str(PROJECT),
+            "python": sys.executable,
+            "python_prefix": sys.prefix,
         },
     )
 

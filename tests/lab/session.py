@@ -15,6 +15,7 @@ from tests.lab.cache import open_cache
 from tests.lab.conversation import Conversation
 from tests.lab.errors import LabError
 from tests.lab.kernel import find_kernel
+from tests.lab.layer import find_layer
 from tests.lab.machine import PORTS, Machine, find_architecture
 from tests.lab.memory_file import MemoryFile
 from tests.lab.packages import find_program
@@ -39,6 +40,7 @@ def run_command(arguments: Arguments) -> int:
     kernel = find_kernel(cache, platform.machine())
     initramfs = find_initramfs(cache, kernel)
     is_accelerated = is_kvm_usable(cache, architecture, program, kernel.image, initramfs)
+    layer = find_layer(cache) if arguments.systemd else None
     _prepare_files(arguments)
     _compile_project()
     archive = initramfs + encode_settings(plan.settings, plan.details)
@@ -50,7 +52,7 @@ def run_command(arguments: Arguments) -> int:
             kernel=kernel.image,
             initramfs=channels.initramfs.path,
             console=arguments.out / "console.log" if arguments.out else channels.console.path,
-            shares=_choose_shares(arguments),
+            shares=_choose_shares(arguments, layer),
             ports={name: theirs.fileno() for name, theirs in channels.theirs.items()},
             disk=arguments.disk,
             forward=arguments.forward,
@@ -123,6 +125,6 @@ def _compile_project() -> None:
         compileall.compile_dir(package.parent, quiet=2)
 
 
-def _choose_shares(arguments: Arguments) -> tuple[tuple[str, Path, bool], ...]:
-    root = ("root", Path("/"), False)
-    return (root,) if arguments.out is None else (root, ("out", arguments.out, True))
+def _choose_shares(arguments: Arguments, layer: Path | None) -> tuple[tuple[str, Path, bool], ...]:
+    shares = (("root", Path("/"), False), ("layer", layer, False), ("out", arguments.out, True))
+    return tuple((tag, path, is_writable) for tag, path, is_writable in shares if path is not None)

@@ -1,6 +1,6 @@
 """Runs the command: its output to the host as it comes, the host's signals to it, its status back.
 
-This is process 1, so it also reaps whatever is orphaned.
+As process 1 it also reaps whatever is orphaned.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import signal
 import sys
 
 from tests.lab.guest.ports import Control, open_port
+from tests.lab.guest.processes import Processes
 
 __all__ = ["Command"]
 
@@ -23,12 +24,15 @@ _CHANGED_BY_PYTHON = (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ)
 class Command:
     """One command; `sent` counts the bytes of each stream: the host then knows when it has all."""
 
-    def __init__(self, words: list[str], folder: str, control: Control) -> None:
+    def __init__(
+        self, words: list[str], folder: str, control: Control, processes: Processes
+    ) -> None:
         """Takes the output ports; starts nothing."""
         self.sent = dict.fromkeys(_STREAMS, 0)
         self._words = words
         self._folder = folder
         self._control = control
+        self._processes = processes
         self._ports = {name: open_port(name, os.O_WRONLY) for name in _STREAMS}
         self._pipes: dict[int, str] = {}
         self._pid = 0
@@ -75,6 +79,7 @@ class Command:
         """In the child: never returns."""
         try:
             os.setsid()
+            self._processes.join()
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             for descriptor, pipe in outputs.items():
                 os.dup2(pipe, descriptor)
@@ -95,8 +100,7 @@ class Command:
                 if pid == self._pid:
                     code = os.waitstatus_to_exitcode(status)
                     self._status = code if code >= 0 else 128 - code
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(-1, signal.SIGKILL)  # everything but process 1: pipes end
+                    self._processes.kill()  # pipes end
 
     def _forward_signals(self) -> None:
         for number in self._control.receive_signals():

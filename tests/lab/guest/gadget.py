@@ -23,7 +23,7 @@ from broker.contract import (
 )
 from tests.lab.guest.programs import Programs
 
-__all__ = ["start_gadget"]
+__all__ = ["is_ready_device_there", "start_gadget"]
 
 _LIMIT_S = 120.0
 _POLL_S = 0.05
@@ -50,11 +50,16 @@ def start_gadget(programs: Programs, assets: Path) -> None:
     programs.start("attach", [str(assets / "attach-gadget")], environment)
     programs.wait("attach")
     deadline = time.monotonic() + _LIMIT_S
-    while not any(_is_ready(device) for device in _find_devices()):
+    while not is_ready_device_there():
         programs.check_running("registrar", "gadget")
         if time.monotonic() > deadline:
             raise RuntimeError(f"no device ready within {_LIMIT_S} s\n{programs.describe_logs()}")
         time.sleep(_POLL_S)
+
+
+def is_ready_device_there() -> bool:
+    """Asks each of our devices that is on the bus."""
+    return any(_is_ready(device) for device in _find_devices())
 
 
 def _find_devices() -> Iterator[Path]:
