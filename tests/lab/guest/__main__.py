@@ -55,25 +55,30 @@ def _run_as_process_1(plan: Mapping[str, Any], programs: Programs, control: Cont
         from tests.lab.guest.gadget import start_gadget  # noqa: PLC0415
 
         start_gadget(programs, Path(plan["assets"]))
-    _run_command(plan, AllProcesses(), control)
+    ended = _run_command(plan, AllProcesses(), control)
     leave_data(programs)
+    control.tell(**ended)  # the host kills the machine now
 
 
 def _run_as_service(plan: Mapping[str, Any], programs: Programs, control: Control) -> None:
     from tests.lab.guest.units import stop_units, wait_units  # noqa: PLC0415
 
     wait_units(programs)
-    _run_command(plan, ServiceProcesses(), control)
+    ended = _run_command(plan, ServiceProcesses(), control)
     stop_units(programs)
     leave_data(programs)
+    control.tell(**ended)
 
 
-def _run_command(plan: Mapping[str, Any], processes: Processes, control: Control) -> None:
+def _run_command(
+    plan: Mapping[str, Any], processes: Processes, control: Control
+) -> dict[str, object]:
+    """Returns the event that tells how it ended."""
     command = Command(plan["command"], plan["folder"], control, processes)
     command.start()
     control.tell(event="started")
     status = command.run()
-    control.tell(event="ended", status=status, sent=command.sent)
+    return {"event": "ended", "status": status, "sent": command.sent}
 
 
 if __name__ == "__main__":
