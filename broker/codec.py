@@ -188,5 +188,8 @@ _NAMES: Final = {
         messages.KeyOutcome,
         messages.MarksStatus,
         messages.MarkStatus,
+        messages.KeyMarks,
+        messages.ChainEntry,
+        messages.MarkEntry,
     )
 }

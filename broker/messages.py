@@ -21,6 +21,7 @@ from broker.change_messages import (
     SetLevelResponse,
 )
 from broker.codes import ErrorCode
+from broker.key_marks import ChainEntry, KeyMarks, MarkEntry
 from broker.key_messages import (
     DeleteRequest,
     DeleteResponse,
@@ -34,22 +35,35 @@ from broker.key_messages import (
     UnlockResponse,
 )
 from broker.key_status import KeyOutcome, KeyStatus, MarksStatus, MarkStatus
+from broker.transfer_messages import (
+    ExportMarksRequest,
+    ExportMarksResponse,
+    ImportMarksRequest,
+    ImportMarksResponse,
+)
 
 __all__ = [
+    "ChainEntry",
     "DeleteRequest",
     "DeleteResponse",
     "Error",
     "ErrorCode",
+    "ExportMarksRequest",
+    "ExportMarksResponse",
+    "ImportMarksRequest",
+    "ImportMarksResponse",
     "InitInfoRequest",
     "InitInfoResponse",
     "InitRequest",
     "InitResponse",
+    "KeyMarks",
     "KeyOutcome",
     "KeyStatus",
     "LockRequest",
     "LockResponse",
     "LogsRequest",
     "LogsResponse",
+    "MarkEntry",
     "MarkStatus",
     "MarksStatus",
     "NewRequest",
@@ -220,6 +234,8 @@ Request = (
     | SetLevelRequest
     | SetChainRequest
     | RetireRequest
+    | ExportMarksRequest
+    | ImportMarksRequest
 )
 Response = (
     Error
@@ -239,4 +255,6 @@ Response = (
     | SetLevelResponse
     | SetChainResponse
     | RetireResponse
+    | ExportMarksResponse
+    | ImportMarksResponse
 )

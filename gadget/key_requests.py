@@ -12,6 +12,10 @@ from broker.messages import (
     DeleteResponse,
     Error,
     ErrorCode,
+    ExportMarksRequest,
+    ExportMarksResponse,
+    ImportMarksRequest,
+    ImportMarksResponse,
     InitRequest,
     InitResponse,
     LockRequest,
@@ -34,6 +38,7 @@ from broker.messages import (
 from gadget.keychain.errors import ChangeRefused
 from gadget.keychain.keyring import Keyring
 from gadget.keychain.secret import Secret
+from gadget.mark_entries import from_entries, to_entries
 from tezos.errors import BadEncoding
 from tezos.keys import KeyType, parse_chain_id
 
@@ -55,6 +60,8 @@ def key_routes(keyring: Keyring) -> dict[type[Request], Route]:
         SetLevelRequest: requests.set_level,
         SetChainRequest: requests.set_chain,
         RetireRequest: requests.retire,
+        ExportMarksRequest: requests.export_marks,
+        ImportMarksRequest: requests.import_marks,
     }
 
 
@@ -112,6 +119,20 @@ class _KeyRequests:
         with Secret(request.passphrase) as passphrase:
             key = await self._keyring.failover.retire(passphrase, request.id, request.last_level)
         return RetireResponse(key=key)
+
+    async def export_marks(self, request: ExportMarksRequest) -> ExportMarksResponse:
+        key, marks = self._keyring.failover.export_marks(request.id)
+        chain_id = key.entry.chain_id or marks.bound_chain
+        return ExportMarksResponse(marks=to_entries(request.id, key.address, marks, chain_id))
+
+    async def import_marks(self, request: ImportMarksRequest) -> ImportMarksResponse:
+        try:
+            marks_of = [(key.id, key.pkh, from_entries(key)) for key in request.keys]
+        except BadEncoding as error:
+            raise ChangeRefused("unknown chain id") from error
+        with Secret(request.passphrase) as passphrase:
+            outcomes = await self._keyring.failover.import_marks(passphrase, marks_of)
+        return ImportMarksResponse(outcomes=outcomes)
 
 
 def _parse_chain(text: str) -> bytes:

@@ -14,10 +14,15 @@ from broker.messages import (
     DeleteRequest,
     DeleteResponse,
     Error,
+    ExportMarksRequest,
+    ExportMarksResponse,
+    ImportMarksRequest,
+    ImportMarksResponse,
     InitInfoRequest,
     InitInfoResponse,
     InitRequest,
     InitResponse,
+    KeyMarks,
     KeyOutcome,
     KeyStatus,
     LockRequest,
@@ -179,6 +184,22 @@ class Client:
         """Lets a key sign nothing above `last_level`, for good."""
         request = _build(RetireRequest, passphrase=passphrase, id=key_id, last_level=last_level)
         return (await self._ask(request, RetireResponse, repeatable=False)).key
+
+    async def export_marks(self, key_id: str) -> KeyMarks:
+        """Returns all marks of an unlocked key."""
+        request = _build(ExportMarksRequest, id=key_id)
+        return (await self._ask(request, ExportMarksResponse, repeatable=True)).marks
+
+    async def import_marks(
+        self, passphrase: bytes, keys: tuple[KeyMarks, ...]
+    ) -> tuple[KeyOutcome, ...]:
+        """Raises marks to those of another board; returns what became of each.
+
+        Args:
+            keys: at most 16.
+        """
+        request = _build(ImportMarksRequest, passphrase=passphrase, keys=keys)
+        return (await self._ask(request, ImportMarksResponse, repeatable=False)).outcomes
 
     async def _ask(self, request: Request, expected: type[_Answer], *, repeatable: bool) -> _Answer:
         payload = await self._link.call(encode_request(request), repeatable=repeatable)

@@ -57,6 +57,7 @@ class Operation(Enum):
     SET_LEVEL = auto()
     SET_CHAIN = auto()
     RETIRE = auto()
+    IMPORT_MARKS = auto()
 
 
 class KeychainError(Exception):
@@ -195,7 +196,13 @@ class NotStored(Broken):
 
 
 # The same for every operation that changes what keys may do.
-_CHANGES: Final = (Operation.PASSWD, Operation.SET_LEVEL, Operation.SET_CHAIN, Operation.RETIRE)
+_CHANGES: Final = (
+    Operation.PASSWD,
+    Operation.SET_LEVEL,
+    Operation.SET_CHAIN,
+    Operation.RETIRE,
+    Operation.IMPORT_MARKS,
+)
 _CHANGE_CODES: Final[dict[type[KeychainError], ErrorCode]] = {
     PassphraseMissing: ErrorCode.CHANGE_BAD_PASSPHRASE,
     BadPassphrase: ErrorCode.CHANGE_BAD_PASSPHRASE,

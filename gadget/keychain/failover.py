@@ -6,24 +6,42 @@ is decided in `mark_changes`; passphrases are the keyring's. Called by `gadget.r
 """
 
 import logging
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from typing import Protocol, final
+from typing import Final, Protocol, final
 
 import trio
 
-from broker.messages import KeyStatus
+from broker.messages import KeyOutcome, KeyStatus
 from gadget.keychain.changes import KeystoreChanges
-from gadget.keychain.errors import ChangeRefused, KeyRetired, Operation, WatermarkUnusable
+from gadget.keychain.errors import (
+    ChangeRefused,
+    KeychainError,
+    KeyNotFound,
+    KeyRetired,
+    Operation,
+    WatermarkUnusable,
+    during,
+)
 from gadget.keychain.key import Key
-from gadget.keychain.mark_changes import lost_marks, retire_marks, set_level
+from gadget.keychain.mark_changes import (
+    check_plausible,
+    lost_marks,
+    merge_marks,
+    retire_marks,
+    set_level,
+)
 from gadget.keychain.marks import Marks
 from gadget.keychain.secret import Secret
+from tezos.consensus import Kind
 from tezos.keys import encode_chain_id
 
 __all__ = ["Failover", "KeyChanging"]
 
 logger = logging.getLogger(__name__)
+
+_TEXT_LIMIT: Final = 500  # of an outcome's message
 
 
 class KeyChanging(Protocol):
@@ -98,6 +116,48 @@ class Failover:
             logger.info("key retired", extra={"key": key.address, "level": last_level})
             return key.status()
 
+    def export_marks(self, key_id: str) -> tuple[Key, Marks]:
+        """Returns an unlocked key and all its marks."""
+        key = self._keyring.named(key_id)
+        return key, key.marks
+
+    async def import_marks(
+        self, passphrase: Secret, marks_of: Sequence[tuple[str, str, Marks]]
+    ) -> tuple[KeyOutcome, ...]:
+        """Raises marks to those of another board; they give no right to sign again.
+
+        Args:
+            marks_of: id, address and marks; each with an outcome of its own.
+        """
+        async with self._keyring.changing(Operation.IMPORT_MARKS, passphrase) as kek:
+            return tuple([await self._import_marks(kek, *one) for one in marks_of])
+
+    async def _import_marks(
+        self, kek: Secret, key_id: str, address: str, others: Marks
+    ) -> KeyOutcome:
+        try:
+            with during(Operation.IMPORT_MARKS):
+                message = await self._merge_marks(kek, key_id, address, others)
+        except KeychainError as error:
+            return KeyOutcome(id=key_id, code=int(error.code), message=str(error))
+        return KeyOutcome(id=key_id, code=0, message=message)
+
+    async def _merge_marks(self, kek: Secret, key_id: str, address: str, others: Marks) -> str:
+        key = self._keyring.named(key_id)
+        if key.address != address:
+            raise KeyNotFound(f"the key {key_id} has another address than these marks")
+        raised: list[str] = []
+
+        def merge(marks: Marks) -> Marks:
+            check_plausible(marks, others)
+            merged = merge_marks(marks, others)
+            raised.extend(_describe_raised(marks, merged))
+            return merged
+
+        await key.change_marks(kek, merge)
+        logger.info("marks merged", extra={"key": key.address, "raised": ", ".join(raised)})
+        return f"raised: {', '.join(raised)}"[:_TEXT_LIMIT] if raised else "nothing was higher"
+
     async def _replace_entry(
         self, key: Key, *, chain_id: bytes | None = None, last_level: int | None = None
     ) -> None:
@@ -118,3 +178,11 @@ def _chain_of(key: Key, marks: Marks) -> bytes:
     if chain is None:
         raise ChangeRefused(f"the key {key.entry.id} is bound to no chain yet: set its chain first")
     return chain
+
+
+def _describe_raised(before: Marks, after: Marks) -> Iterator[str]:
+    for chain in after.chains:
+        for kind in Kind:
+            mark, old = chain.of_kind(kind), before.on_chain(chain.chain_id).of_kind(kind)
+            if mark is not None and mark != old:
+                yield f"{encode_chain_id(chain.chain_id)} {kind.name.lower()} to {mark.level}"

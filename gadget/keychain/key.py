@@ -151,6 +151,11 @@ class Key:
         async with self._lock:
             self._forget()
 
+    @property
+    def marks(self) -> Marks:
+        """Raises: KeyLocked, WatermarkUnusable, KeystoreUnusable: they can't be read now."""
+        return self._check_unlocked().store.marks
+
     async def change_marks(self, kek: Secret, change: Callable[[Marks], Marks]) -> Marks:
         """Makes what `change` returns durable in both slots, whether the key is locked or not.
 

@@ -8,11 +8,19 @@ from dataclasses import replace
 from typing import Final
 
 from gadget.keychain.errors import ChangeRefused
-from gadget.keychain.marks import ChainMarks, Mark, Marks
+from gadget.keychain.marks import LEVEL_JUMP_LIMIT, ChainMarks, Mark, Marks
 from tezos.consensus import Kind
 from tezos.keys import encode_chain_id
 
-__all__ = ["LAST_ROUND", "lost_marks", "merge_marks", "retire_marks", "set_level"]
+__all__ = [
+    "LAST_ROUND",
+    "check_plausible",
+    "lost_marks",
+    "merge_marks",
+    "raise_to",
+    "retire_marks",
+    "set_level",
+]
 
 LAST_ROUND: Final = 2**31 - 1
 _UNKNOWN_HASH: Final = bytes(32)
@@ -29,6 +37,16 @@ def set_level(marks: Marks, chain_id: bytes, level: int) -> Marks:
     known = [chain.of_kind(kind) for kind in Kind]
     if all(mark is not None and mark.level > level for mark in known):
         raise ChangeRefused(f"every mark is above level {level}, and marks are never lowered")
+    return raise_to(marks, chain_id, level)
+
+
+def raise_to(marks: Marks, chain_id: bytes, level: int) -> Marks:
+    """Uses up `level` and all below it, wherever it is not used up yet.
+
+    Raises:
+        WrongChain: there is no room for another chain.
+    """
+    chain = marks.on_chain(chain_id)
     used_up = Mark(level=level, round=LAST_ROUND, payload_hash=_UNKNOWN_HASH, may_resign=False)
     for kind in Kind:
         chain = chain.with_mark(kind, _higher(chain.of_kind(kind), used_up), chain.signed_level)
@@ -44,7 +62,7 @@ def lost_marks(chain_id: bytes, level: int, last_level: int | None) -> Marks:
     """
     known = ChainMarks(chain_id=chain_id, signed_level=level)
     marks = Marks(chains=(known,), last_level=last_level, bound_chain=chain_id, are_partial=True)
-    return set_level(marks, chain_id, level)
+    return raise_to(marks, chain_id, level)
 
 
 def retire_marks(marks: Marks, last_level: int) -> Marks:
@@ -80,6 +98,21 @@ def merge_marks(marks: Marks, others: Marks) -> Marks:
         last_level=min(last, default=None),
         are_partial=marks.are_partial or others.are_partial,
     )
+
+
+def check_plausible(marks: Marks, others: Marks) -> None:
+    """Keeps a file that is damaged, or misread, from using up levels that are years away.
+
+    Raises:
+        ChangeRefused: marks in `others` are as far above as no payload may be (see `marks.decide`).
+    """
+    for other in others.chains:
+        own = marks.on_chain(other.chain_id).highest
+        if own is not None and (other.highest or 0) > own + LEVEL_JUMP_LIMIT:
+            raise ChangeRefused(
+                f"level {other.highest} is more than {LEVEL_JUMP_LIMIT} above {own}, the highest "
+                "so far: set the level first, if that is right"
+            )
 
 
 def _check_known(partial: Marks, others: Marks) -> None:

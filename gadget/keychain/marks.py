@@ -77,6 +77,15 @@ class ChainMarks:
             "signed level: expected 0 to 2**31-1",
         )
 
+    @property
+    def highest(self) -> int | None:
+        """The highest level that is used up for any kind; None: none is."""
+        marks = (self.block, self.preattestation, self.attestation)
+        levels = [mark.level for mark in marks if mark is not None]
+        if self.signed_level is not None:
+            levels.append(self.signed_level)
+        return max(levels, default=None)
+
     def of_kind(self, kind: Kind) -> Mark | None:
         if kind is Kind.BLOCK:
             return self.block
@@ -214,8 +223,7 @@ def _check_jump(chain: ChainMarks, level: int) -> None:
     # Marks that were set count too, so that set-level is the way out for a key that was idle.
     if chain.signed_level is None:
         return
-    known = (chain.block, chain.preattestation, chain.attestation)
-    highest = max(chain.signed_level, *(mark.level for mark in known if mark is not None))
+    highest = chain.highest or 0
     if level > highest + LEVEL_JUMP_LIMIT:
         raise LevelJump(
             f"level {level} is more than {LEVEL_JUMP_LIMIT} above {highest}, the highest so far"

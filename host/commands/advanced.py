@@ -12,6 +12,7 @@ import click
 from broker.messages import KeyStatus
 from host.client import Client
 from host.commands.board import PASSPHRASE_S, ask, choose_board
+from host.commands.marks import marks_group
 from host.commands.options import (
     Options,
     board_options,
@@ -166,5 +167,7 @@ def _show(options: Options, key: KeyStatus, text: str) -> None:
     else:
         show_text(text)
 
+
+_advanced.add_command(marks_group)
 
 COMMANDS: Final = {"advanced": _advanced}

@@ -3,20 +3,27 @@
 from typing import Final
 
 from broker.messages import (
+    ChainEntry,
     DeleteRequest,
     DeleteResponse,
     Error,
     ErrorCode,
+    ExportMarksRequest,
+    ExportMarksResponse,
+    ImportMarksRequest,
+    ImportMarksResponse,
     InitInfoRequest,
     InitInfoResponse,
     InitRequest,
     InitResponse,
+    KeyMarks,
     KeyOutcome,
     KeyStatus,
     LockRequest,
     LockResponse,
     LogsRequest,
     LogsResponse,
+    MarkEntry,
     MarksStatus,
     MarkStatus,
     NewRequest,
@@ -73,6 +80,19 @@ _LOCKED_KEY: Final = KeyStatus(
     marks=None,
     last_level=None,
 )
+_MARKS: Final = KeyMarks(
+    id="open",
+    pkh="tz4HVR6aty9KwsQFHh81C1G7gBdhxT8kuytm",
+    chains=(
+        ChainEntry(
+            chain_id="NetXdQprcVkpaWU",
+            last_level=7,
+            block=MarkEntry(level=2**31 - 1, round=0, hash=bytes(range(32))),
+            preattestation=None,
+            attestation=MarkEntry(level=1, round=2**31 - 1, hash=None),
+        ),
+    ),
+)
 _OUTCOMES: Final = (
     KeyOutcome(id="a", code=0, message=""),
     KeyOutcome(id="b", code=ErrorCode.KEY_NOT_FOUND, message="no such key"),
@@ -94,6 +114,8 @@ REQUESTS: Final[tuple[Request, ...]] = (
     SetLevelRequest(passphrase=b"pass", id="k", chain_id=None, level=2**31 - 1),
     SetChainRequest(passphrase=b"pass", id="k", chain_id="NetXdQprcVkpaWU"),
     RetireRequest(passphrase=b"pass", id="k", last_level=0),
+    ExportMarksRequest(id="k"),
+    ImportMarksRequest(passphrase=b"pass", keys=(_MARKS,)),
 )
 RESPONSES: Final[tuple[Response, ...]] = (
     Error(code=ErrorCode.STALE_WATERMARK, message="level 5 was signed already"),
@@ -113,4 +135,6 @@ RESPONSES: Final[tuple[Response, ...]] = (
     SetLevelResponse(key=_OPEN_KEY),
     SetChainResponse(key=_LOCKED_KEY),
     RetireResponse(key=_OPEN_KEY),
+    ExportMarksResponse(marks=_MARKS),
+    ImportMarksResponse(outcomes=_OUTCOMES),
 )

@@ -52,6 +52,7 @@ KEY = KeyStatus(
         messages.SetLevelRequest(passphrase=b"hidden", id="a", chain_id=None, level=0),
         messages.SetChainRequest(passphrase=b"hidden", id="a", chain_id=""),
         messages.RetireRequest(passphrase=b"hidden", id="a", last_level=0),
+        messages.ImportMarksRequest(passphrase=b"hidden", keys=()),
     ],
     ids=lambda message: type(message).__name__,
 )
@@ -100,6 +101,27 @@ def test_number_of_keys_is_bounded() -> None:
         UnlockRequest(passphrase=b"", ids=ids)
     with pytest.raises(ValueError, match="64 keys"):
         StatusResponse(keys=(KEY,) * 65)
+
+
+def test_marks_on_their_way_are_bounded() -> None:
+    chains = tuple(
+        messages.ChainEntry(
+            chain_id=str(n), last_level=None, block=None, preattestation=None, attestation=None
+        )
+        for n in range(17)
+    )
+    key = messages.KeyMarks(id="a", pkh="tz1", chains=chains[:16])
+    for make in (
+        lambda: replace(key, chains=chains),
+        lambda: replace(key, chains=chains[:1] * 2),
+        lambda: replace(chains[0], last_level=LEVEL_LIMIT + 1),
+        lambda: messages.MarkEntry(level=LEVEL_LIMIT + 1, round=0, hash=None),
+        lambda: messages.MarkEntry(level=0, round=-1, hash=None),
+        lambda: messages.MarkEntry(level=0, round=0, hash=b"short"),
+        lambda: messages.ImportMarksRequest(passphrase=b"", keys=(key,) * 17),
+    ):
+        with pytest.raises(ValueError, match=r"."):
+            make()
 
 
 def test_unknown_lock_state_is_refused() -> None:

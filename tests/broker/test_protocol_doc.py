@@ -77,6 +77,9 @@ def test_parts_of_messages_are_those_of_the_code() -> None:
         messages.MarksStatus,
         messages.MarkStatus,
         messages.KeyOutcome,
+        messages.KeyMarks,
+        messages.ChainEntry,
+        messages.MarkEntry,
         messages.Error,
     )
     assert table("Parts of messages") == [[part.__name__, described(part)] for part in parts]

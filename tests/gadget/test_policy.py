@@ -6,6 +6,8 @@ from broker.contract import INTERFACE_MANAGE, INTERFACE_SIGN
 from broker.messages import (
     DeleteRequest,
     ErrorCode,
+    ExportMarksRequest,
+    ImportMarksRequest,
     InitInfoRequest,
     InitRequest,
     LockRequest,
@@ -39,6 +41,8 @@ MANAGING: tuple[Request, ...] = (
     SetLevelRequest(passphrase=b"p", id="a", chain_id=None, level=1),
     SetChainRequest(passphrase=b"p", id="a", chain_id="NetXdQprcVkpaWU"),
     RetireRequest(passphrase=b"p", id="a", last_level=1),
+    ExportMarksRequest(id="a"),
+    ImportMarksRequest(passphrase=b"p", keys=()),
 )
 SIGN = SignRequest(pkh="tz4", message=b"")
 

@@ -1,78 +1,23 @@
 """passwd and the commands of `tezsign advanced` on a board's own code: effect, output, end."""
 
 import io
-import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from broker.messages import ErrorCode
-from host import cli
-from host.commands import options
 from host.errors import ExitStatus, Refused
 from host.settings import ENV_PASSPHRASE
-from tests.gadget.keychain.board import PASSPHRASE, attest
-from tests.host.virtual_board import VirtualBoard, VirtualCable
+from tests.gadget.keychain.board import PASSPHRASE
+from tests.host.desk import Desk, open_desk
 
 OTHER_CHAIN = "NetXnHfVqm9iesp"
 
 
-class Desk:
-    """A person's terminal, with boards on the cable."""
-
-    def __init__(
-        self, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str], *serials: str
-    ) -> None:
-        self._patch = patch
-        self._capture = capture
-        self.boards = tuple(VirtualBoard(serial, seed=n) for n, serial in enumerate(serials))
-        VirtualCable(*self.boards).install(patch.setattr)
-
-    @property
-    def board(self) -> VirtualBoard:
-        return self.boards[0]
-
-    def run(self, *arguments: str) -> int:
-        status = cli.main(arguments)
-        self.output, self.errors = self._capture.readouterr()
-        return status
-
-    def json(self, *arguments: str) -> Any:
-        assert self.run(*arguments) == ExitStatus.DONE, self.errors
-        return json.loads(self.output)
-
-    def refuse(self, status: ExitStatus, *arguments: str) -> str:
-        """Returns the line that the command ends with."""
-        assert self.run(*arguments) == status, (self.output, self.errors)
-        assert self.errors.startswith("tezsign: ")
-        assert self.errors.count("\n") == 1, self.errors
-        return self.errors
-
-    def type_in(self, text: str) -> None:
-        """Sits at the terminal and types."""
-        self._patch.setattr(options, "is_terminal", lambda: True)
-        self._patch.setattr(sys, "stdin", _Terminal(text))
-
-    def sign(self, level: int, variant: int = 0) -> bytes:
-        address = self.json("list", "--json")[0]["pkh"]
-        return self.board.ask_signature(str(address), attest(level, variant=variant))
-
-
-class _Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
 @pytest.fixture
 def desk(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Desk:
-    """One board with an unlocked key "baker"."""
-    monkeypatch.setenv(ENV_PASSPHRASE, PASSPHRASE.decode())
-    desk = Desk(monkeypatch, capsys, "a1")
-    for arguments in (("init",), ("new", "baker", "--type", "tz1"), ("unlock",)):
-        assert desk.run(*arguments) == ExitStatus.DONE, desk.errors
-    return desk
+    return open_desk(monkeypatch, capsys, "a1")
 
 
 def test_set_level_is_refused_below_and_used_up_above(desk: Desk) -> None:

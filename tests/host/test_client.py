@@ -10,10 +10,15 @@ from broker.messages import (
     DeleteResponse,
     Error,
     ErrorCode,
+    ExportMarksRequest,
+    ExportMarksResponse,
+    ImportMarksRequest,
+    ImportMarksResponse,
     InitInfoRequest,
     InitInfoResponse,
     InitRequest,
     InitResponse,
+    KeyMarks,
     KeyOutcome,
     KeyStatus,
     LockRequest,
@@ -65,6 +70,7 @@ VERSION = VersionResponse(version="0.1.0", protocol=1, image_version="", image_d
 INFO = InitInfoResponse(initialised=True, deterministic=False)
 OUTCOMES = (KeyOutcome(id="baker", code=0, message=""),)
 PASS = b"passphrase"
+MARKS = KeyMarks(id="baker", pkh="tz4address", chains=())
 
 
 class Wire:
@@ -157,6 +163,20 @@ class Wire:
             SetChainRequest(passphrase=PASS, id="baker", chain_id="NetX"),
             SetChainResponse(key=KEY),
             KEY,
+            False,
+        ),
+        (
+            lambda c: c.export_marks("baker"),
+            ExportMarksRequest(id="baker"),
+            ExportMarksResponse(marks=MARKS),
+            MARKS,
+            True,
+        ),
+        (
+            lambda c: c.import_marks(PASS, (MARKS,)),
+            ImportMarksRequest(passphrase=PASS, keys=(MARKS,)),
+            ImportMarksResponse(outcomes=OUTCOMES),
+            OUTCOMES,
             False,
         ),
         (
