@@ -38,7 +38,7 @@ __all__ = ["AioContext", "AioOperation", "open_aio"]
 
 logger = logging.getLogger(__name__)
 
-_CLOSE_LIMIT_S: Final = 2.0
+_CLOSE_LIMIT_S: Final = 0.8
 
 # The kernel may still write through these: a forgotten context must leak, never be collected.
 _open_contexts: Final[set["AioContext"]] = set()
@@ -215,8 +215,8 @@ class AioContext:
     async def aclose(self) -> None:
         """Cancels what is in flight, waits for it and gives the context back to the kernel.
 
-        After 2 s without an answer it gives up: context and buffers then stay for ever, because the
-        hardware still owns them.
+        After 0.8 s without an answer it gives up: context and buffers then stay for ever, because
+        the hardware still owns them.
         Cancel: has no effect.
         """
         if self._closed:

@@ -5,7 +5,7 @@ next one, so no byte is lost and the controller need not be asked to cancel (doc
 Used by `gadget.revival`.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -16,9 +16,15 @@ import trio
 from broker.contract import INTERFACE_MANAGE, INTERFACE_SIGN
 from broker.peer import Peer
 from gadget.endpoints import EndpointStream, open_stream
+from gadget.errors import PartStuckError
 from gadget.rpc import BUG_ANSWER, Service
 
-__all__ = ["Channel", "open_channels"]
+__all__ = ["PULSE_PERIOD_S", "Channel", "open_channels"]
+
+PULSE_PERIOD_S: Final = 5.0
+# How long a task of the broker may be busy with one request. A signature may have to wait for a
+# slow card; on the other interface several passphrases may wait for each other.
+_BUSY_LIMIT_S: Final[Mapping[int, float]] = {INTERFACE_SIGN: 30.0, INTERFACE_MANAGE: 120.0}
 
 # FunctionFS names endpoint files by their place in the descriptors (registrar.descriptors).
 _ENDPOINT_FILES: Final = {INTERFACE_SIGN: ("ep1", "ep2"), INTERFACE_MANAGE: ("ep3", "ep4")}
@@ -31,6 +37,7 @@ class Channel:
         self.interface = interface
         self._stream = stream
         self._answer = partial(service.answer, interface)
+        self._peer: Peer | None = None
 
     @property
     def transfers_received(self) -> int:
@@ -43,8 +50,23 @@ class Channel:
         Raises:
             LinkLost: reading or writing failed for good; the session is over.
         """
-        peer = Peer(self._stream, handler=self._answer, on_bug=BUG_ANSWER)
-        await peer.run(task_status=task_status)
+        self._peer = Peer(self._stream, handler=self._answer, on_bug=BUG_ANSWER)
+        await self._peer.run(task_status=task_status)
+
+    def check_pulse(self) -> None:
+        """Lets a heartbeat go through every task of the broker; call it each `PULSE_PERIOD_S`.
+
+        Raises:
+            PartStuckError: one of them has not come round for too long.
+        """
+        if self._peer is None:
+            return
+        missed = self._peer.take_pulse()
+        busy_s = missed.rounds * PULSE_PERIOD_S
+        if busy_s > _BUSY_LIMIT_S[self.interface]:
+            raise PartStuckError(
+                f"interface {self.interface}: a {missed.task} has not come round for {busy_s:g} s"
+            )
 
 
 @asynccontextmanager
@@ -63,6 +85,8 @@ async def open_channels(functionfs: Path, service: Service) -> AsyncIterator[tup
             channels.append(Channel(interface, stream, service))
         yield tuple(channels)
     finally:
+        # Each bounds its own time; together, since a stop has 2 s for everything.
         with trio.CancelScope(shield=True):
-            for stream in streams:
-                await stream.aclose()
+            async with trio.open_nursery() as nursery:
+                for stream in streams:
+                    nursery.start_soon(stream.aclose)

@@ -78,11 +78,10 @@ class EndpointStream:
         await self._in.send(data)
 
     async def aclose(self) -> None:
-        """Closes both endpoints, the second one even when the first one fails."""
-        try:
-            await self._out.aclose()
-        finally:
-            await self._in.aclose()
+        """Closes both endpoints at once, each even when the other fails."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._out.aclose)
+            nursery.start_soon(self._in.aclose)
 
 
 async def open_stream(out_path: Path, in_path: Path) -> EndpointStream:

@@ -1,6 +1,6 @@
 """The error classes of the gadget daemon, but for those of the keychain."""
 
-__all__ = ["GadgetError", "SlotsInUseError"]
+__all__ = ["GadgetError", "PartStuckError", "SlotsInUseError"]
 
 
 class GadgetError(Exception):
@@ -9,3 +9,7 @@ class GadgetError(Exception):
 
 class SlotsInUseError(GadgetError):
     """More transfers at once than the AIO context was opened for: a fault of the caller."""
+
+
+class PartStuckError(GadgetError):
+    """A task has not come round for so long that it never will: its session is given up."""

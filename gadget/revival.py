@@ -1,67 +1,63 @@
 """The revival loop: whenever USB is enabled the brokers run; whatever ends them, they run again.
 
 A session lasts from "USB is enabled" (the registrar's socket accepts) until that socket closes, or
-until a broker dies. Only the caller's cancellation ends the loop. Keys stay unlocked all the while.
+until a broker dies or hangs. What fails here is started again by `gadget.supervisor`. Keys stay
+unlocked all the while.
+
+The heartbeat of this part is worth something: while a session is up, each is a round through every
+task of both brokers; without one, a try to connect.
 """
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Never
 
 import trio
 
-from broker.errors import LinkLost
-from gadget.channel import Channel, open_channels
+from gadget.channel import PULSE_PERIOD_S, Channel, open_channels
+from gadget.part import Part
 from gadget.ready import serve_ready
-from gadget.restart_delay import RestartDelay
 from gadget.rpc import Service
 from gadget.settings import Settings
 
 __all__ = ["run_revival"]
 
 _ASK_AGAIN_S: Final = 0.1
+_OPEN_LIMIT_S: Final = 10.0
+# A passphrase that is being checked when the session ends is not interrupted.
+_END_LIMIT_S: Final = 30.0
 
 logger = logging.getLogger(__name__)
 
 
-async def run_revival(settings: Settings, service: Service, ready_uids: frozenset[int]) -> Never:
-    """Serves the host for ever: session after session, with delays after failures only."""
-    delay = RestartDelay()
-    while True:
-        started_s = trio.current_time()
-        try:
-            # The registrar writes descriptors before it serves the socket: endpoints exist from
-            # then on.
-            first = await _wait_enabled(settings.enabled_socket)
-            async with first, open_channels(settings.functionfs, service) as channels:
-                await _serve_sessions(settings, channels, ready_uids, first)
-        except* (LinkLost, OSError) as group:
-            pause_s = delay.after_run(trio.current_time() - started_s)
-            logger.warning(
-                "session failed, starting again",
-                extra={"reasons": _reasons(group), "failures": delay.failures, "pause_s": pause_s},
-            )
-            await trio.sleep(pause_s)
-
-
-async def _serve_sessions(
-    settings: Settings,
-    channels: tuple[Channel, ...],
-    ready_uids: frozenset[int],
-    enabled: trio.SocketStream,
+async def run_revival(
+    settings: Settings, service: Service, ready_uids: frozenset[int], part: Part
 ) -> Never:
-    """Runs a session for each time that USB is enabled, on the same open endpoints."""
-    while True:
-        async with enabled:
-            await _serve_session(settings.ready_socket, channels, ready_uids, enabled)
-        enabled = await _wait_enabled(settings.enabled_socket)
+    """Serves the host, session after session.
+
+    Raises:
+        LinkLost, PartStuckError, OSError: a session failed; start again. In groups.
+    """
+    # The registrar writes descriptors before it serves the socket: endpoints exist from then on.
+    enabled = await _wait_enabled(settings.enabled_socket, part)
+    part.beat(_OPEN_LIMIT_S)
+    try:
+        async with enabled, open_channels(settings.functionfs, service) as channels:
+            while True:
+                async with enabled:
+                    await _serve_session(settings.ready_socket, channels, ready_uids, enabled, part)
+                enabled = await _wait_enabled(settings.enabled_socket, part)
+    finally:
+        part.beat(_END_LIMIT_S)
 
 
 async def _serve_session(
     ready_socket: Path,
-    channels: tuple[Channel, ...],
+    channels: Sequence[Channel],
     ready_uids: frozenset[int],
     enabled: trio.SocketStream,
+    part: Part,
 ) -> None:
     """Brings the brokers up, says ready, and takes them down when USB is disabled."""
     async with trio.open_nursery() as nursery:
@@ -73,14 +69,32 @@ async def _serve_session(
 
         async with serve_ready(ready_socket, ready_uids, transfers):
             logger.info("session is live")
-            await _wait_closed(enabled)
+            await _follow(enabled, channels, part)
         logger.info("usb is disabled, session ends")
         nursery.cancel_scope.cancel()
 
 
-async def _wait_enabled(path: Path) -> trio.SocketStream:
+async def _follow(enabled: trio.SocketStream, channels: Sequence[Channel], part: Part) -> None:
+    """Returns when USB is disabled. Raises: PartStuckError."""
+    try:
+        while True:
+            part.status = "serving"
+            part.beat(PULSE_PERIOD_S)
+            with trio.move_on_after(PULSE_PERIOD_S):
+                await _wait_closed(enabled)
+                return
+            for channel in channels:
+                channel.check_pulse()
+    finally:
+        part.status = "ending a session"
+        part.beat(_END_LIMIT_S)
+
+
+async def _wait_enabled(path: Path, part: Part) -> trio.SocketStream:
     """Returns a connection to the enabled socket; tries every 100 ms until there is one."""
+    part.status = "waiting for USB"
     while True:
+        part.beat(_ASK_AGAIN_S)
         try:
             return await trio.open_unix_socket(path)
         except OSError:
@@ -94,14 +108,3 @@ async def _wait_closed(enabled: trio.SocketStream) -> None:
             pass
     except trio.BrokenResourceError:
         return
-
-
-def _reasons(group: BaseExceptionGroup[BaseException]) -> str:
-    """One line for all leaves of the group."""
-    leaves: list[str] = []
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            leaves.append(_reasons(error))
-        else:
-            leaves.append(f"{type(error).__name__}: {error}")
-    return "; ".join(leaves)

@@ -8,10 +8,12 @@ of lines, never a mark.
 import logging
 import time
 from collections import deque
-from typing import Final
+from typing import Final, Never
 
 import trio
 
+from gadget.part import Part
+from gadget.periodic import run_periodically
 from tezos.consensus import parse_payload
 from tezos.keys import KeyType
 
@@ -37,19 +39,20 @@ class SignatureLog:
             self._dropped += 1
         self._held.append((address, payload, started_s, self.now()))
 
-    async def run(self) -> None:
+    async def run(self, part: Part) -> Never:
         """Writes what has been noted, once a second; on cancellation what is left."""
         try:
-            while True:
-                await trio.sleep(_PERIOD_S)
-                while self._held:
-                    self._write_one()
-                    # A second's lines at once would hold up whoever asks meanwhile.
-                    await trio.lowlevel.checkpoint()
-                self._tell_dropped()
+            await run_periodically(part, _PERIOD_S, self._write_held)
         finally:
             while self._held:
                 self._write_one()
+
+    async def _write_held(self) -> None:
+        while self._held:
+            self._write_one()
+            # A second's lines at once would hold up whoever asks meanwhile.
+            await trio.lowlevel.checkpoint()
+        self._tell_dropped()
 
     def _write_one(self) -> None:
         address, payload, started_s, ended_s = self._held.popleft()

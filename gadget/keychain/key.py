@@ -223,6 +223,10 @@ class Key:
         except BadKey as error:
             raise PayloadRefused(str(error)) from error
 
+    @property
+    def is_unlocked(self) -> bool:
+        return self._unlocked is not None
+
     def status(self) -> KeyStatus:
         marks = None if self._unlocked is None else self._unlocked.store.marks
         chain_id = self.entry.chain_id or (marks.bound_chain if marks is not None else None)

@@ -130,6 +130,10 @@ class Keyring:
         record = self._keystore.record
         return record is not None and record.sealed_seed is not None
 
+    def unlocked(self) -> tuple[bool, ...]:
+        """Says of each key whether it is unlocked, in the order of their creation."""
+        return tuple(key.is_unlocked for key in self._keys.values())
+
     def status(self) -> tuple[KeyStatus, ...]:
         """Returns the keys in the order of their creation. Raises: KeystoreUnusable."""
         self._check_usable()

@@ -1,8 +1,10 @@
-"""Whatever ends a session, the loop starts another; a dead broker is never unobserved."""
+"""Whatever ends a session, the loop starts another; a dead or stuck broker is never unobserved."""
 
 import os
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import NoReturn, cast
 
@@ -11,8 +13,11 @@ import trio
 
 from broker.errors import LinkLost
 from gadget import revival
+from gadget.errors import PartStuckError
+from gadget.part import Part
 from gadget.rpc import Service
 from gadget.settings import Settings
+from gadget.supervisor import keep_running
 from registrar.sockets import listen_local, remove_socket
 
 UIDS = frozenset({os.geteuid()})
@@ -26,6 +31,13 @@ class FakeChannel:
         self.started = 0
         self.running = 0
         self.dies = trio.Event()
+        self.pulses = 0
+        self.is_stuck = False
+
+    def check_pulse(self) -> None:
+        self.pulses += 1
+        if self.is_stuck:
+            raise PartStuckError("interface 0: a worker has not come round for 35 s")
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         self.started += 1
@@ -78,6 +90,15 @@ def channels(monkeypatch: pytest.MonkeyPatch) -> list[FakeChannel]:
     return made
 
 
+@pytest.fixture
+def part() -> Part:
+    return Part("usb")
+
+
+async def run_supervised(settings: Settings, part: Part) -> None:
+    await keep_running(part, partial(revival.run_revival, settings, SERVICE, UIDS))
+
+
 async def wait_until_ready(settings: Settings) -> None:
     await _wait_for_socket(settings, there=True)
 
@@ -93,10 +114,10 @@ async def _wait_for_socket(settings: Settings, *, there: bool) -> None:
 
 
 async def test_a_session_lasts_as_long_as_usb_is_enabled_and_comes_again(
-    settings: Settings, channels: list[FakeChannel]
+    settings: Settings, channels: list[FakeChannel], part: Part
 ) -> None:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(revival.run_revival, settings, SERVICE, UIDS)
+        nursery.start_soon(run_supervised, settings, part)
         for number in range(1, 4):
             registrar = FakeRegistrar(settings.enabled_socket)
             await registrar.accept()
@@ -110,11 +131,11 @@ async def test_a_session_lasts_as_long_as_usb_is_enabled_and_comes_again(
 
 @pytest.mark.parametrize("victim", [0, 1])
 async def test_a_broker_that_dies_ends_the_session_and_all_starts_again(
-    settings: Settings, channels: list[FakeChannel], victim: int
+    settings: Settings, channels: list[FakeChannel], part: Part, victim: int
 ) -> None:
     registrar = FakeRegistrar(settings.enabled_socket)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(revival.run_revival, settings, SERVICE, UIDS)
+        nursery.start_soon(run_supervised, settings, part)
         await registrar.accept()
         await wait_until_ready(settings)
         channels[victim].dies.set()
@@ -127,9 +148,10 @@ async def test_a_broker_that_dies_ends_the_session_and_all_starts_again(
     await registrar.disable()
 
 
+@pytest.mark.usefixtures("_usb_stays_enabled")
 async def test_delays_after_failures_grow_and_are_logged(
     settings: Settings,
-    channels: list[FakeChannel],
+    part: Part,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     autojump_clock: trio.testing.MockClock,
@@ -137,30 +159,134 @@ async def test_delays_after_failures_grow_and_are_logged(
     def never_open(*_: object) -> NoReturn:
         raise FileNotFoundError(2, "No such file or directory", "ep1")
 
-    async def always_enabled(_path: Path) -> trio.SocketStream:
-        mine, other = trio.socket.socketpair()
-        other.close()
-        return trio.SocketStream(mine)
-
     monkeypatch.setattr(revival, "open_channels", never_open)
-    monkeypatch.setattr(revival, "_wait_enabled", always_enabled)
     with trio.move_on_after(1 * 5 + 5 * 5 + 30 * 2 + 1):
-        await revival.run_revival(settings, SERVICE, UIDS)
+        await run_supervised(settings, part)
     pauses = [record.__dict__["pause_s"] for record in caplog.records]
     assert pauses == [1.0] * 5 + [5.0] * 5 + [30.0] * 3
     assert "FileNotFoundError" in caplog.records[0].__dict__["reasons"]
-    assert channels[0].started == 0
 
 
 async def test_cancelled_at_any_moment_it_leaves_no_socket(
-    settings: Settings, channels: list[FakeChannel]
+    settings: Settings, channels: list[FakeChannel], part: Part
 ) -> None:
     registrar = FakeRegistrar(settings.enabled_socket)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(revival.run_revival, settings, SERVICE, UIDS)
+        nursery.start_soon(run_supervised, settings, part)
         await registrar.accept()
         await wait_until_ready(settings)
         nursery.cancel_scope.cancel()
     assert not settings.ready_socket.exists()
     assert [channel.running for channel in channels] == [0, 0]
     await registrar.disable()
+
+
+async def always_enabled(*_: object) -> trio.SocketStream:
+    """A connection to the enabled socket that nobody closes."""
+    mine, other = socket.socketpair()
+    _others.append(other)
+    return trio.SocketStream(trio.socket.from_stdlib_socket(mine))
+
+
+_others: list[socket.socket] = []
+
+
+@pytest.fixture
+def _usb_stays_enabled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(revival, "_wait_enabled", always_enabled)
+    yield
+    while _others:
+        _others.pop().close()
+
+
+@pytest.mark.usefixtures("_usb_stays_enabled")
+async def test_a_heartbeat_goes_through_both_brokers_every_five_seconds(
+    settings: Settings,
+    channels: list[FakeChannel],
+    part: Part,
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    with trio.move_on_after(3600):
+        await run_supervised(settings, part)
+    assert [channel.pulses for channel in channels] == [719, 719]
+    assert [channel.started for channel in channels] == [1, 1]
+    assert part.restarts == 0
+
+
+@pytest.mark.usefixtures("_usb_stays_enabled")
+async def test_a_session_that_waits_for_nothing_is_never_late(
+    settings: Settings,
+    channels: list[FakeChannel],
+    part: Part,
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_supervised, settings, part)
+        for _ in range(1000):
+            await trio.sleep(0.77)
+            assert not part.is_late()
+            assert part.status == "serving"
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.usefixtures("_usb_stays_enabled")
+async def test_a_stuck_broker_ends_the_session_and_another_begins(
+    settings: Settings,
+    channels: list[FakeChannel],
+    part: Part,
+    caplog: pytest.LogCaptureFixture,
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    channels[0].is_stuck = True
+    with trio.move_on_after(5.5):
+        await run_supervised(settings, part)
+    channels[0].is_stuck = False
+    assert [channel.running for channel in channels] == [0, 0]
+    with trio.move_on_after(60):
+        await run_supervised(settings, part)
+    assert [channel.started for channel in channels] == [2, 2]
+    (line,) = caplog.records
+    assert "PartStuckError: interface 0: a worker" in line.__dict__["reasons"]
+
+
+@pytest.mark.usefixtures("_usb_stays_enabled")
+async def test_a_session_that_does_not_end_makes_the_part_late(
+    settings: Settings,
+    channels: list[FakeChannel],
+    part: Part,
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async def run_for_ever(
+        *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        task_status.started()
+        with trio.CancelScope(shield=True):
+            await can_end.wait()
+
+    can_end = trio.Event()
+    monkeypatch.setattr(channels[0], "run", run_for_ever)
+    channels[0].is_stuck = True
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_supervised, settings, part)
+        await trio.sleep(30)
+        assert not part.is_late()  # a key derivation may take a while
+        await trio.sleep(15)
+        assert part.is_late()
+        channels[0].is_stuck = False
+        can_end.set()
+        await trio.sleep(5)
+        assert not part.is_late()
+        nursery.cancel_scope.cancel()
+
+
+async def test_without_usb_the_part_beats_and_says_what_it_waits_for(
+    settings: Settings, part: Part, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_supervised, settings, part)
+        for _ in range(20):
+            await trio.sleep(5.03)
+            assert not part.is_late()
+            assert part.status == "waiting for USB"
+        nursery.cancel_scope.cancel()

@@ -5,6 +5,7 @@ import logging
 import pytest
 import trio
 
+from gadget.part import Part
 from gadget.signature_log import SignatureLog
 from tests.payloads import attestation
 
@@ -21,7 +22,7 @@ async def test_lines_come_within_a_second_and_carry_what_was_signed(
 ) -> None:
     log = SignatureLog()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(log.run)
+        nursery.start_soon(log.run, Part("log"))
         log.note(ADDRESS, attestation("tz4", 7, 3), log.now())
         assert not caplog.records
         await trio.sleep(1.5)
@@ -36,7 +37,7 @@ async def test_lines_come_within_a_second_and_carry_what_was_signed(
 async def test_what_is_held_at_the_end_is_written(caplog: pytest.LogCaptureFixture) -> None:
     log = SignatureLog()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(log.run)
+        nursery.start_soon(log.run, Part("log"))
         await trio.testing.wait_all_tasks_blocked()
         log.note(ADDRESS, attestation("tz4", 7, 0), log.now())
         nursery.cancel_scope.cancel()
@@ -50,7 +51,7 @@ async def test_over_the_bound_the_eldest_are_dropped_and_counted(
     for level in range(1030):
         log.note(ADDRESS, attestation("tz4", level, 0), log.now())
     with trio.move_on_after(1.5):
-        await log.run()
+        await log.run(Part("log"))
     assert [record.__dict__["level"] for record in caplog.records[:1]] == [6]
     assert caplog.records[-1].message == "signature lines dropped"
     assert caplog.records[-1].__dict__["count"] == 6

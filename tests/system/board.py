@@ -11,9 +11,10 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import trio
@@ -69,15 +70,22 @@ class SystemBoard:
         assert self.gadget is None or self.gadget.poll() is None, self.log()
         return self.ep0.request(_READY)[_READY_FLAG] == 1
 
-    def start_gadget(self) -> None:
-        environment = os.environ | {
-            "TEZSIGN_FFS": str(self.functionfs),
-            "TEZSIGN_RUN": str(self.run),
-            "TEZSIGN_DATA": str(self.data),
-        }
+    def start_gadget(
+        self, *module: str, environment: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """Starts the daemon, or a module that stands in for it, with its arguments."""
+        environment = (
+            os.environ
+            | {
+                "TEZSIGN_FFS": str(self.functionfs),
+                "TEZSIGN_RUN": str(self.run),
+                "TEZSIGN_DATA": str(self.data),
+            }
+            | dict(environment)
+        )
         with (self.folder / "gadget.log").open("ab") as log:
             self.gadget = subprocess.Popen(
-                [sys.executable, "-m", "gadget"], env=environment, stderr=log
+                [sys.executable, "-m", *(module or ("gadget",))], env=environment, stderr=log
             )
 
     def end_gadget(self, number: signal.Signals = signal.SIGTERM) -> int:
