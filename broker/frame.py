@@ -97,7 +97,8 @@ class FrameReader:
         self._partial_s = partial_s
         self._data: bytes | bytearray = b""
         self._start = 0
-        self._fed_s = 0.0
+        self._fed_s = 0.0  # when the first byte that is kept came
+        self._later: list[tuple[int, float]] = []  # where bytes begin that came later, and when
         self._deadline_s: float | None = None
         self._skipped = 0
 
@@ -118,10 +119,10 @@ class FrameReader:
 
     def feed(self, data: bytes, now_s: float) -> None:
         """Takes what the stream received; the caller may not change it afterwards."""
-        self._fed_s = now_s
         if self._start == len(self._data):  # the usual case keeps the chunk as it is
             self._data = data
             self._start = 0
+            self._fed_s = now_s
             return
         if self.waiting_bytes >= HEADER_BYTES + self._payload_limit:
             raise ValueError("feed() without next_frame() in between")
@@ -129,7 +130,10 @@ class FrameReader:
             self._skip()
         if isinstance(self._data, bytes):
             self._data = bytearray(self._data)
+        self._fed_s = self._came_s()
+        self._later = [(at - self._start, s) for at, s in self._later if at > self._start]
         del self._data[: self._start]
+        self._later.append((len(self._data), now_s))
         self._data += data
         self._start = 0
 
@@ -149,7 +153,7 @@ class FrameReader:
                     self.clear()
                 return Frame(kind, request_id, bytes(payload))
             if self._deadline_s is None:
-                self._deadline_s = self._fed_s + self._partial_s
+                self._deadline_s = self._came_s() + self._partial_s
             if now_s < self._deadline_s:
                 return None
             self._skip()
@@ -159,7 +163,17 @@ class FrameReader:
         """Forgets what waits."""
         self._data = b""
         self._start = 0
+        self._later.clear()
         self._deadline_s = None
+
+    def _came_s(self) -> float:
+        """When the byte came that is searched now."""
+        came_s = self._fed_s
+        for at, fed_s in self._later:
+            if at > self._start:
+                break
+            came_s = fed_s
+        return came_s
 
     def _parse_header(self) -> tuple[FrameType, bytes, int] | None:
         """Returns type, id and where the frame ends; None if no frame starts here."""

@@ -96,6 +96,19 @@ def test_half_frame_of_a_dead_host_does_not_swallow_the_next_request() -> None:
     assert reader.deadline_s is None
 
 
+def test_each_half_frame_is_given_up_by_its_own_first_byte() -> None:
+    reader = FrameReader()
+    half = encode_frame(Frame(FrameType.REQUEST, number_id(1), bytes(100_000)))[:500]
+    for number in range(5):
+        reader.feed(half, number * 0.01)
+        assert drain(reader, number * 0.01) == []
+    reader.feed(STREAM, 0.2)
+    assert drain(reader, 0.2) == []
+    assert drain(reader, 0.28) == []
+    assert drain(reader, 0.04 + PARTIAL_FRAME_S) == FRAMES
+    assert reader.skipped_bytes == 5 * len(half)
+
+
 def test_half_frame_is_given_up_even_if_nobody_asked_meanwhile() -> None:
     reader = FrameReader()
     reader.feed(encode_frame(Frame(FrameType.REQUEST, number_id(1), bytes(400)))[:100], 0.0)
