@@ -32,7 +32,8 @@ Connect = Callable[[str | None, int], Awaitable[Connection]]
 _CHECK_S: Final = 15.0
 _CHECK_LIMIT_S: Final = 10.0
 _BACKOFF_FIRST_S: Final = 0.1
-_BACKOFF_LIMIT_S: Final = 1.0
+# Looking for the board costs a millisecond, and it has to sign within a second of being back.
+_BACKOFF_LIMIT_S: Final = 0.25
 # The kernel gives back what a killed process held within milliseconds.
 _BUSY_AT_FIRST_S: Final = 2.0
 # So much before a caller's deadline it is told why there is no session, instead of being cancelled.
