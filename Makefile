@@ -2,7 +2,8 @@
 # make test   all tests: unit, system, and those in the lab
 # make check  format, lint, types, shell scripts
 # make bench  the numbers of docs/benchmarks.md
-.PHONY: setup run test check fix bench lock
+# make test-faults  every fault scenario in full, 45 minutes; goes on where it was stopped
+.PHONY: setup run test test-faults check fix bench lock
 
 PYTHON := .venv/bin/python
 
@@ -14,6 +15,9 @@ run: setup
 
 test: setup
 	$(PYTHON) -m pytest
+
+test-faults: setup
+	@$(PYTHON) -m tests.faults
 
 check: setup
 	.venv/bin/ruff format --check .

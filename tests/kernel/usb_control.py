@@ -31,10 +31,10 @@ class ControlHost:
 
     def __init__(self, device: Path) -> None:
         bus, address = ((device / name).read_text() for name in ("busnum", "devnum"))
-        self._fd = os.open(f"/dev/bus/usb/{int(bus):03}/{int(address):03}", os.O_RDWR)
+        self.fd = os.open(f"/dev/bus/usb/{int(bus):03}/{int(address):03}", os.O_RDWR)
 
     def close(self) -> None:
-        os.close(self._fd)
+        os.close(self.fd)
 
     def request(self, setup: Setup, *, timeout_s: float = 10.0) -> bytes:
         """Returns what the device sent; sends zeros. Raises Stalled or HostGaveUp."""
@@ -51,7 +51,7 @@ class ControlHost:
             )
         )
         try:
-            size = ioctl(self._fd, _CONTROL, transfer)
+            size = ioctl(self.fd, _CONTROL, transfer)
         except BrokenPipeError as error:
             raise Stalled from error
         except OSError as error:
@@ -62,4 +62,4 @@ class ControlHost:
 
     def set_configuration(self, value: int) -> None:
         """Selects a configuration; the one that is active, too."""
-        ioctl(self._fd, _SET_CONFIGURATION, struct.pack("I", value))
+        ioctl(self.fd, _SET_CONFIGURATION, struct.pack("I", value))

@@ -1,0 +1,1 @@
+"""`make test-faults`: every fault that a board must survive, with counts (docs/reliability.md)."""

@@ -1,0 +1,59 @@
+"""python -m tests.faults [--quick] [--only N] [--resume FILE]: see arguments.py.
+
+Exit status 0 where every promise was kept, 1 where one was broken or a scenario did not end.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.faults.arguments import Arguments, parse_arguments
+from tests.faults.catalog import Scenario
+from tests.faults.findings import Outcome
+from tests.faults.guest import OUT_VARIABLE, outcome_file
+from tests.faults.record import Record, fingerprint
+from tests.faults.table import format_table
+from tests.lab.api import run_in_lab
+
+__all__ = ["main"]
+
+
+def main() -> int:
+    arguments = parse_arguments(sys.argv[1:])
+    form = "quick" if arguments.is_quick else "full"
+    record = Record(arguments.record, form=form, code=fingerprint())
+    for scenario in arguments.scenarios:
+        if scenario.number in record.outcomes:
+            print(f"scenario {scenario.number}: done before, with this code", flush=True)
+            continue
+        print(f"scenario {scenario.number}: {scenario.name}", flush=True)
+        record.keep(scenario.number, run_scenario(scenario, form, arguments))
+    outcomes = {each.number: record.outcomes[each.number] for each in arguments.scenarios}
+    print(format_table(outcomes))
+    return 0 if all(outcome.passed for outcome in outcomes.values()) else 1
+
+
+def run_scenario(scenario: Scenario, form: str, arguments: Arguments) -> Outcome:
+    """In a guest of its own; the daemons' logs of a broken promise stay beside the record."""
+    out = arguments.record.with_suffix("") / scenario.number
+    out.mkdir(parents=True, exist_ok=True)
+    found = outcome_file(out, scenario.number)
+    found.unlink(missing_ok=True)
+    guest = [sys.executable, "-m", "tests.faults.guest", form, scenario.number]
+    with tempfile.TemporaryDirectory() as folder:
+        done = run_in_lab(
+            ["env", f"{OUT_VARIABLE}={out}", *guest],
+            out=out,
+            disk=Path(folder) / "data.img",
+            timeout_s=scenario.limit_s,
+        )
+    log = out / "lab.log"
+    log.write_text(done.stdout + done.stderr)
+    if done.returncode == 0 and found.exists():
+        return Outcome.from_json(found.read_text())
+    reason = f"the scenario did not end (status {done.returncode}): {log}"
+    return Outcome(name=scenario.name, counts={}, measures={}, problems=(reason,), elapsed_s=0.0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""The scenarios: number, what is done, how often in full and how often in the quick form."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from tests.faults.bad_hosts import flood, open_and_close, send_junk, stop_reading
+from tests.faults.bus_events import reset_port, select_configuration, suspend_and_resume
+from tests.faults.findings import Findings
+from tests.faults.orphans import kill_hosts
+from tests.faults.replug import replug_under_load
+from tests.faults.stack import Stack
+
+__all__ = ["SCENARIOS", "Scenario", "find_scenario"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """One row of the table.
+
+    Args:
+        number: of the list in docs/reliability.md; a letter where a point of it has several parts.
+        run: what is done; its last argument is how often (or for how many seconds).
+        limit_s: the lab's time limit for the full form.
+    """
+
+    number: str
+    name: str
+    run: Callable[[Stack, Findings, int], Awaitable[None]]
+    full: int
+    quick: int
+    limit_s: float
+
+
+SCENARIOS: Final = (
+    Scenario(
+        number="1",
+        name="unbind and bind of the controller under load",
+        run=replug_under_load,
+        full=200,
+        quick=5,
+        limit_s=1200,
+    ),
+    Scenario(
+        number="2a",
+        name="suspend and resume under load",
+        run=suspend_and_resume,
+        full=50,
+        quick=3,
+        limit_s=400,
+    ),
+    Scenario(
+        number="2b",
+        name="SET_CONFIGURATION again under load",
+        run=select_configuration,
+        full=50,
+        quick=4,
+        limit_s=400,
+    ),
+    Scenario(
+        number="2c",
+        name="port reset under load",
+        run=reset_port,
+        full=50,
+        quick=3,
+        limit_s=400,
+    ),
+    Scenario(
+        number="2d",
+        name="host process killed in mid-transfer",
+        run=kill_hosts,
+        full=100,
+        quick=5,
+        limit_s=600,
+    ),
+    Scenario(
+        number="4a",
+        name="host that stops reading (seconds)",
+        run=stop_reading,
+        full=60,
+        quick=6,
+        limit_s=300,
+    ),
+    Scenario(
+        number="4b",
+        name="host that floods (requests)",
+        run=flood,
+        full=10_000,
+        quick=800,
+        limit_s=600,
+    ),
+    Scenario(
+        number="4c",
+        name="host that sends junk (seconds)",
+        run=send_junk,
+        full=60,
+        quick=6,
+        limit_s=300,
+    ),
+    Scenario(
+        number="4d",
+        name="host that opens and closes interfaces (times)",
+        run=open_and_close,
+        full=1000,
+        quick=100,
+        limit_s=600,
+    ),
+)
+
+
+def find_scenario(number: str) -> Scenario:
+    """Raises: KeyError."""
+    return {scenario.number: scenario for scenario in SCENARIOS}[number]
