@@ -24,6 +24,8 @@ __all__ = [
     "UsageError",
     "UsbUnsupported",
     "VersionMismatch",
+    "WitnessDamaged",
+    "WitnessRefusal",
 ]
 
 
@@ -97,6 +99,16 @@ class DeviceGone(DeviceUnavailable):
 
 class DeviceSilent(DeviceUnavailable):
     """The board is attached and does not answer."""
+
+
+class WitnessRefusal(HostError):
+    """This host has seen the key sign more than the board, or the baker, knows of."""
+
+    exit_status = ExitStatus.REFUSED
+
+
+class WitnessDamaged(HostError):
+    """The file of what this host has seen can't be read as such."""
 
 
 class Refused(HostError):

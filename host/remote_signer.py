@@ -17,6 +17,7 @@ from host.errors import (
     NotReady,
     Refused,
     SeveralDevices,
+    WitnessRefusal,
 )
 from host.key_directory import KeyDirectory, ServedKey
 from host.signer_api import (
@@ -173,6 +174,8 @@ class RemoteSigner:
 def _answer_failure(error: HostError) -> HttpResponse:
     if isinstance(error, Refused):
         return answer_refusal(error.code, error.message)
+    if isinstance(error, WitnessRefusal):
+        return answer_error(409, str(error))
     away = isinstance(error, DeviceUnavailable | SeveralDevices)
     return answer_error(503 if away else 500, str(error))
 

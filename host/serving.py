@@ -1,8 +1,8 @@
 """The main flow of `tezsign run`: session, HTTP server and the tasks around them, until a signal.
 
 Waits for a board that is not there yet and for one that went away: the baker is told 503 meanwhile.
-Read next: `host.session` (the board), `host.remote_signer` (one request), `host.key_watch`,
-`host.auto_unlock`.
+Read next: `host.session` (the board), `host.remote_signer` (one request), `host.witnessed_board`,
+`host.key_watch`, `host.auto_unlock`.
 """
 
 import logging
@@ -22,9 +22,12 @@ from host.http_server import HttpServer
 from host.key_directory import KeyDirectory
 from host.key_watch import KeyWatch
 from host.remote_signer import RemoteSigner
+from host.service_manager import ServiceManager
 from host.session import PersistentSession
 from host.session_board import SessionBoard
 from host.settings import ListenAddress, RunSettings
+from host.witness_file import WitnessFile
+from host.witnessed_board import open_witness
 
 __all__ = ["serve"]
 
@@ -44,7 +47,7 @@ async def serve(
 
     Raises:
         HostError: it can't start: address in use, several boards, another process has the board,
-            no libusb, no such key.
+            no libusb, no such key, a damaged witness file.
     """
     serving = _Serving(settings, authenticator, serial, credential)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
@@ -52,8 +55,7 @@ async def serve(
             nursery.start_soon(serving.run)
             number = await anext(aiter(signals))
             logger.info("ending", extra={"signal": signal.Signals(number).name})
-            serving.server.stop()
-            await serving.server.wait_ended()
+            await serving.stop()
             nursery.cancel_scope.cancel()
     return _INTERRUPTED if number == signal.SIGINT else ExitStatus.DONE
 
@@ -73,8 +75,17 @@ class _Serving:
         self._credential = credential
         self._session = PersistentSession(serial, INTERFACE_SIGN)
         self._board = SessionBoard(self._session)
+        self._witnessed = open_witness(self._board, WitnessFile(settings.witness_file))
         self._directory = KeyDirectory(settings.aliases)
-        self.server = HttpServer(RemoteSigner(self._board, self._directory, authenticator).answer)
+        signer = RemoteSigner(self._witnessed, self._directory, authenticator)
+        self._manager = ServiceManager()
+        self.server = HttpServer(signer.answer)
+
+    async def stop(self) -> None:
+        """Answers what was asked; `run` is cancelled after this."""
+        self._manager.say_stopping()
+        self.server.stop()
+        await self.server.wait_ended()
 
     async def run(self) -> None:
         """Runs until it is cancelled."""
@@ -85,7 +96,9 @@ class _Serving:
                 fields = {"url": address.url, "reason": str(unavailable)}
                 logger.warning("serving without a board", extra=fields)
             nursery.start_soon(self._session.run)
-            nursery.start_soon(KeyWatch(self._board, self._directory, address.url).run)
+            nursery.start_soon(self._manager.follow, self._session, self.server)
+            nursery.start_soon(self._witnessed.run)
+            nursery.start_soon(KeyWatch(self._witnessed, self._directory, address.url).run)
             nursery.start_soon(_report_sessions, self._session)
             if self._credential is not None:
                 ids = self._settings.unlock_ids or self._settings.aliases

@@ -6,6 +6,7 @@ through the arguments it is given. Used by the commands.
 
 import ipaddress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 __all__ = [
@@ -70,12 +71,14 @@ def parse_listen(text: str) -> ListenAddress:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
     """What `tezsign run` was asked for. `aliases` empty = every key; `authorized_keys`: edpk…,
-    BLpk…; `unlock_ids`: the keys to unlock without a person, empty = those that are served.
+    BLpk…; `unlock_ids`: the keys to unlock without a person, empty = those that are served;
+    `witness_file`: where what was signed is written down.
 
     An address that other machines reach needs requests that are signed, or `allow_remote`.
     """
 
     listen: ListenAddress
+    witness_file: Path
     aliases: tuple[str, ...] = ()
     authorized_keys: tuple[str, ...] = ()
     allow_remote: bool = False

@@ -64,6 +64,7 @@ PURE = (
     "host/registration.py",
     "host/settings.py",
     "host/signer_api.py",
+    "host/witness.py",
 )
 IMPURE_MODULES = {"os", "socket", "subprocess", "time", "trio", "usb", "logging", "selectors"}
 LINES_LIMIT = 350

@@ -5,6 +5,7 @@ Owns the options and their checks. The work is `host.serving`.
 
 import os
 import re
+from pathlib import Path
 from typing import Final
 
 import click
@@ -17,6 +18,7 @@ from host.errors import UsageError
 from host.logs import write_logs
 from host.serving import serve
 from host.settings import DEFAULT_LISTEN, ENV_UNLOCK_KEYS, RunSettings, parse_listen
+from host.witness_file import default_place
 from tezos.errors import TezosError
 
 __all__ = ["COMMANDS"]
@@ -43,6 +45,14 @@ __all__ = ["COMMANDS"]
     is_flag=True,
     help="Listen where other machines reach it, without an --authorized-key.",
 )
+@click.option(
+    "--witness-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="TEZSIGN_WITNESS_FILE",
+    metavar="PATH",
+    help="Where to note the highest level that each key has signed (as a rule in the account's"
+    " state folder): a board that forgets is not used.",
+)
 @passphrase_option
 @board_options
 @click.pass_obj
@@ -54,6 +64,7 @@ def _run(
     authorized_keys: tuple[str, ...],
     allow_remote: bool,
     passphrase_file: str | None,
+    witness_file: Path | None,
 ) -> int:
     """Serve the board's keys to a baker over HTTP.
 
@@ -65,6 +76,7 @@ def _run(
     try:
         settings = RunSettings(
             listen=parse_listen(listen),
+            witness_file=witness_file or default_place(),
             aliases=names,
             authorized_keys=authorized_keys,
             allow_remote=allow_remote,

@@ -23,7 +23,10 @@ _COMMAND_S: Final = 120.0
 
 def main() -> int:
     """Returns the exit status of `tezsign run`, which lasts until Ctrl-C."""
-    environment = os.environ | {"TEZSIGN_UNLOCK_PASS": secrets.token_urlsafe(16)}
+    environment = os.environ | {
+        "TEZSIGN_UNLOCK_PASS": secrets.token_urlsafe(16),
+        "XDG_STATE_HOME": "/tmp",  # noqa: S108 - the guest's own
+    }
     _say("the board is enumerated; creating the keystore")
     _tezsign(environment, "init")
     _say("creating the keys " + " and ".join(_KEYS))
@@ -35,7 +38,7 @@ def main() -> int:
     listen = f"{_GUEST_ADDRESS}:{PORT}"
     command = ["tezsign", "run", "--listen", listen, "--allow-remote", *_KEYS]
     try:
-        with Child(command, stderr=subprocess.PIPE) as signer:
+        with Child(command, environment=environment, stderr=subprocess.PIPE) as signer:
             return _follow(signer, status)
     except KeyboardInterrupt:
         _say("stopped; the virtual board and its keys are gone")

@@ -16,6 +16,7 @@ from host import serving as flow
 from host.errors import BadAnswer, DeviceGone, ExitStatus, Refused
 from host.session import SessionCounters
 from host.settings import ListenAddress, RunSettings
+from host.witness_file import default_place
 from tests.host.fake_board import FakeBoard, make_signer
 from tests.host.fake_cable import FakeCable
 from tezos.keys import KeyType
@@ -66,9 +67,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> Callable[[], list[dict[str, Any]
     caplog.set_level(logging.INFO)
 
     def take() -> list[dict[str, Any]]:
-        records = [
-            r.__dict__ for r in caplog.records if r.name in (flow.__name__, key_watch.__name__)
-        ]
+        records = [r.__dict__ for r in caplog.records if r.name == key_watch.__name__]
         caplog.clear()
         return records
 
@@ -81,7 +80,11 @@ async def serving(
 ) -> AsyncIterator[Session]:
     session = Session(cable.board)
     patch.setattr(flow, "PersistentSession", lambda _serial, _interface: session)
-    settings = RunSettings(listen=ListenAddress(host="127.0.0.1", port=0), aliases=aliases)
+    settings = RunSettings(
+        listen=ListenAddress(host="127.0.0.1", port=0),
+        witness_file=default_place(),
+        aliases=aliases,
+    )
     ended: list[int] = []
 
     async def serve() -> None:
@@ -167,11 +170,15 @@ async def test_a_list_that_fails_is_asked_for_again(
 async def test_sessions_are_counted_each_hour(
     cable: FakeCable,
     monkeypatch: pytest.MonkeyPatch,
-    logged: Callable[[], list[dict[str, Any]]],
+    caplog: pytest.LogCaptureFixture,
     autojump_clock: trio.testing.MockClock,
 ) -> None:
+    caplog.set_level(logging.INFO)
+
     def hourly() -> list[int]:
-        return [r["opened"] for r in logged() if r["message"] == "sessions in the last hour"]
+        told = [r for r in caplog.records if r.getMessage() == "sessions in the last hour"]
+        caplog.clear()
+        return [record.__dict__["opened"] for record in told]
 
     async with serving(cable, monkeypatch) as session:
         await session.come_up()

@@ -1,8 +1,12 @@
 """Where `run` may listen."""
 
+from pathlib import Path
+
 import pytest
 
 from host.settings import ListenAddress, RunSettings, parse_listen
+
+WITNESS = Path("witness.json")
 
 
 @pytest.mark.parametrize(
@@ -55,11 +59,11 @@ def test_a_wrong_address_can_not_be_made() -> None:
 def test_other_machines_need_a_key_or_a_word(host: str) -> None:
     listen = ListenAddress(host=host, port=20090)
     with pytest.raises(ValueError, match="--allow-remote"):
-        RunSettings(listen=listen)
-    RunSettings(listen=listen, allow_remote=True)
-    RunSettings(listen=listen, authorized_keys=("edpk",))
+        RunSettings(listen=listen, witness_file=WITNESS)
+    RunSettings(listen=listen, witness_file=WITNESS, allow_remote=True)
+    RunSettings(listen=listen, witness_file=WITNESS, authorized_keys=("edpk",))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1"])
 def test_this_machine_needs_neither(host: str) -> None:
-    RunSettings(listen=ListenAddress(host=host, port=20090))
+    RunSettings(listen=ListenAddress(host=host, port=20090), witness_file=WITNESS)

@@ -30,6 +30,8 @@ _GADGET: Final = ("tezsign-gadget",)
 _TEZSIGN: Final = ("tezsign",)
 _READY_FLAG_OFFSET: Final = 6
 _LOG_BYTES: Final = 16 * 1024
+# What a signer has seen is kept from one to the next, as on a baker's machine.
+_STATE: Final = "/tmp/tezsign-state"  # noqa: S108 - the guest's own
 _PATIENCE_S: Final = 60.0
 
 
@@ -95,16 +97,21 @@ def open_board(folder: Path, data: Path) -> Iterator[Board]:
         assets.remove()
 
 
-def tezsign(*arguments: str, passphrase: str | None = None, expect: int = 0) -> Any:
+def tezsign(
+    *arguments: str, passphrase: str | None = None, expect: int = 0, last_line: bool = False
+) -> Any:
     """Runs the command as installed and returns its JSON (None where it printed nothing).
 
-    With `expect` other than 0 it returns the line that the command wrote to standard error.
+    With `expect` other than 0 it returns the line that the command wrote to standard error, the
+    only one; with `last_line` the log of `run` may come before.
     """
     environment = os.environ | ({} if passphrase is None else {"TEZSIGN_UNLOCK_PASS": passphrase})
     done = run_process(["tezsign", *arguments], environment=environment, limit_s=_PATIENCE_S)
     assert done.returncode == expect, (arguments, done.returncode, done.stdout, done.stderr)
     if expect != 0:
         assert "Traceback" not in done.stderr
+        if last_line:
+            return done.stderr.splitlines()[-1]
         assert len(done.stderr.splitlines()) == 1, done.stderr
         return done.stderr
     return json.loads(done.stdout) if done.stdout else None
@@ -114,7 +121,11 @@ def tezsign(*arguments: str, passphrase: str | None = None, expect: int = 0) -> 
 def open_signer(port: int, *arguments: str, command: Sequence[str] = _TEZSIGN) -> Iterator[Child]:
     """`tezsign run` on a port of the guest, from its first line until the end of the block."""
     words = [*command, "run", "--listen", f"127.0.0.1:{port}", *arguments]
-    with tempfile.TemporaryFile() as log, Child(words, stderr=log) as signer:
+    environment = os.environ | {"XDG_STATE_HOME": _STATE}
+    with (
+        tempfile.TemporaryFile() as log,
+        Child(words, environment=environment, stderr=log) as signer,
+    ):
 
         def is_listening() -> bool:
             said = os.pread(log.fileno(), _LOG_BYTES, 0)

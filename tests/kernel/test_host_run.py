@@ -1,0 +1,188 @@
+"""`tezsign run` on a real kernel: a restarted board, a second signer, a killed one, a pulled cable.
+
+python -m tests.lab -- pytest -p no:cacheprovider tests/kernel/test_host_run.py
+"""
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.host.http_client import Answer, exchange, octez_post
+from tests.kernel.board import PASSPHRASE, Board, open_board, open_signer, tezsign
+from tests.payloads import attestation
+
+PORT = 20090
+LEVEL = 12_000_000
+BACK_S = 5.0
+PATIENCE_S = 60.0
+KILLS = 10
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
+    """A board with one unlocked key."""
+    folder = tmp_path_factory.mktemp("board")
+    with open_board(folder, folder / "data") as board:
+        board.start_gadget()
+        tezsign("init", passphrase=PASSPHRASE)
+        tezsign("new", "consensus", passphrase=PASSPHRASE)
+        tezsign("unlock", passphrase=PASSPHRASE)
+        yield board
+
+
+@pytest.fixture
+def credential(tmp_path: Path) -> Path:
+    file = tmp_path / "passphrase"
+    file.write_text(PASSPHRASE)
+    file.chmod(0o600)
+    return file
+
+
+def address() -> str:
+    (key,) = tezsign("status")
+    return str(key["pkh"])
+
+
+def lock_state() -> str:
+    (key,) = tezsign("status")
+    return str(key["lock_state"])
+
+
+def post(pkh: str, level: int, port: int = PORT) -> Answer | None:
+    return trio.run(exchange, port, [octez_post(pkh, attestation("tz4", level, 0), port)])
+
+
+def sign_within(pkh: str, level: int, limit_s: float) -> tuple[str, float]:
+    """Returns the signature, and how long it took until there was one."""
+    start_s = time.monotonic()
+    while True:
+        answer = None
+        with contextlib.suppress(OSError):
+            answer = post(pkh, level)
+        passed_s = time.monotonic() - start_s
+        if answer is not None and answer.status == 200:
+            return str(json.loads(answer.body)["signature"]), passed_s
+        assert passed_s < limit_s, answer
+        time.sleep(0.02)
+
+
+def test_second_run_is_told_that_the_board_is_busy_and_the_first_goes_on(board: Board) -> None:
+    pkh = address()
+    with open_signer(PORT):
+        line = tezsign("run", "--listen", f"127.0.0.1:{PORT + 1}", expect=5, last_line=True)
+        assert "in use by another tezsign" in line
+        sign_within(pkh, LEVEL, BACK_S)
+
+
+def test_keys_of_a_board_that_was_killed_are_unlocked_and_sign_again(
+    board: Board, credential: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pkh = address()
+    start_s = time.monotonic()
+    tezsign("unlock", passphrase=PASSPHRASE)
+    derivation_s = time.monotonic() - start_s  # seconds here, where a board is emulated
+    with open_signer(PORT, "--passphrase-file", str(credential)):
+        before, _ = sign_within(pkh, LEVEL + 10, BACK_S)
+        for turn in range(2):
+            board.end_gadget(signal.SIGKILL)
+            board.start_gadget()
+            again, taken_s = sign_within(pkh, LEVEL + 10 + turn, BACK_S + derivation_s)
+            with capsys.disabled():
+                print(f"signs {taken_s:.1f} s after ready, unlock by hand {derivation_s:.1f} s")
+            assert (turn > 0) or again == before
+
+
+def test_keys_that_a_person_locks_stay_locked(board: Board, credential: Path) -> None:
+    pkh = address()
+    tezsign("unlock", passphrase=PASSPHRASE)
+    with open_signer(PORT, "--passphrase-file", str(credential)):
+        sign_within(pkh, LEVEL + 20, BACK_S)
+        tezsign("lock")
+        board.assets.detach()
+        board.assets.attach()
+        time.sleep(BACK_S)  # as long as an unlock would be allowed to take
+        assert lock_state() == "locked"
+        answer = post(pkh, LEVEL + 21)
+        assert answer is not None
+        assert answer.status == 403
+    tezsign("unlock", passphrase=PASSPHRASE)
+
+
+def test_board_that_was_unplugged_signs_within_seconds(
+    board: Board, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pkh = address()
+    with open_signer(PORT):
+        for turn in range(3):
+            before, _ = sign_within(pkh, LEVEL + 30 + turn, BACK_S)
+            board.assets.detach()
+            board.assets.attach()
+            after, taken_s = sign_within(pkh, LEVEL + 30 + turn, BACK_S)
+            assert after == before
+            with capsys.disabled():
+                print(f"signs {taken_s:.2f} s after the cable is back")
+
+
+def test_new_signer_takes_over_from_one_that_was_killed_in_mid_request(board: Board) -> None:
+    pkh = address()
+    level = LEVEL + 100
+    for turn in range(KILLS):
+        with open_signer(PORT) as signer:
+            load = threading.Thread(target=load_until_dead, args=(pkh, level))
+            load.start()
+            time.sleep(0.05 + 0.05 * turn)  # somewhere in a request
+            signer.kill()
+            load.join()
+        level += 1000
+        with open_signer(PORT):
+            first, _ = sign_within(pkh, level, BACK_S)
+            again, _ = sign_within(pkh, level, BACK_S)
+            assert first == again
+            answer = post(pkh, level - 1)
+            assert answer is not None
+            assert answer.status == 409
+        level += 1
+
+
+def load_until_dead(pkh: str, level: int) -> None:
+    with contextlib.suppress(OSError):
+        while (answer := post(pkh, level)) is not None:
+            assert answer.status == 200
+            level += 1
+
+
+HALF_FRAME = """
+import sys, time, trio
+from broker.contract import INTERFACE_SIGN
+from broker.frame import Frame, FrameType, encode_frame
+from host.connection import connect_serial
+async def main():
+    connection = await connect_serial(None, INTERFACE_SIGN)
+    frame = encode_frame(Frame(FrameType.REQUEST, b"h" * 16, bytes(200_000)))
+    await connection.stream.send(frame[:100_000])
+    print("half", flush=True)
+    await trio.sleep_forever()
+trio.run(main)
+"""
+
+
+def test_host_that_dies_in_mid_frame_costs_the_next_one_nothing(board: Board) -> None:
+    pkh = address()
+    for turn in range(3):
+        with subprocess.Popen(
+            [sys.executable, "-c", HALF_FRAME], stdout=subprocess.PIPE, text=True
+        ) as half:
+            assert half.stdout is not None
+            assert half.stdout.readline() == "half\n"
+            half.kill()
+        with open_signer(PORT):
+            sign_within(pkh, LEVEL + 50_000 + turn, BACK_S)
