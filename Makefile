@@ -3,7 +3,8 @@
 # make check  format, lint, types, shell scripts
 # make bench  the numbers of docs/benchmarks.md
 # make test-faults  every fault scenario in full, 45 minutes; goes on where it was stopped
-.PHONY: setup run test test-faults check fix bench lock
+# make test-crash, make test-crash-full  the power cut at every write: docs/durability.md
+.PHONY: setup run test test-faults test-crash test-crash-full check fix bench lock
 
 PYTHON := .venv/bin/python
 
@@ -18,6 +19,13 @@ test: setup
 
 test-faults: setup
 	@$(PYTHON) -m tests.faults
+
+test-crash: setup
+	$(PYTHON) -m tests.crash
+	$(PYTHON) -m tests.crash mutants
+
+test-crash-full: setup
+	$(PYTHON) -m tests.crash full
 
 check: setup
 	.venv/bin/ruff format --check .

@@ -98,7 +98,7 @@ def _create_parser() -> argparse.ArgumentParser:
         "--disk",
         metavar="FILE",
         type=_absolute,
-        help="a raw disk for /data; made (64 MiB) and formatted if need be",
+        help="a raw disk for /data, made (64 MiB) and formatted if need be; or an NBD socket",
     )
     parser.add_argument(
         "--forward",

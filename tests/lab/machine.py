@@ -138,7 +138,8 @@ class Machine:
         # it is acknowledged, and the guest's flush is an fdatasync of the file.
         if self.disk is None:
             return ()
-        drive = f"if=none,id=disk,format=raw,cache=writeback,file={_escape(self.disk)}"
+        place = f"nbd:unix:{self.disk}" if self.disk.is_socket() else str(self.disk)
+        drive = f"if=none,id=disk,format=raw,cache=writeback,file={_escape(Path(place))}"
         return ("-drive", drive, "-device", "virtio-blk-pci,drive=disk")
 
     def _network(self) -> Sequence[str]:

@@ -1,0 +1,1 @@
+"""Cuts the power at every write of a recorded workload and opens the store afterwards."""

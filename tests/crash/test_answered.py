@@ -1,0 +1,77 @@
+"""What the marks of a workload mean."""
+
+import json
+
+import pytest
+
+from tests.crash.answered import Answered, Presence
+
+
+def fold(*marks: dict[str, object]) -> Answered:
+    answered = Answered()
+    for mark in marks:
+        answered.take(json.dumps(mark))
+    return answered
+
+
+_INIT: dict[str, object] = {"n": 0, "do": "init", "passphrase": "p"}
+_NEW: dict[str, object] = {"n": 1, "do": "new", "key": "k", "type": "tz1"}
+_MADE: dict[str, object] = {"n": 1, "done": {"address": "tz1k"}}
+_START = ({**_INIT}, {"n": 0, "done": {}}, {**_NEW}, {**_MADE})
+
+
+def sign(number: int, level: int) -> dict[str, object]:
+    begin = {"n": number, "do": "sign", "key": "k", "kind": "block", "place": [level, 0]}
+    return {**begin, "payload": f"{level:04x}"}
+
+
+def test_a_keystore_counts_when_its_making_was_answered() -> None:
+    assert not fold(_INIT).is_made
+    assert fold(_INIT).passphrases == {"p"}
+    assert fold(*_START).is_made
+
+
+@pytest.mark.parametrize(
+    ("marks", "presence"),
+    [
+        ((_NEW,), Presence.POSSIBLE),
+        ((_NEW, _MADE), Presence.CERTAIN),
+        ((_NEW, {"n": 1, "refused": 41}), Presence.GONE),
+        ((_NEW, _MADE, {"n": 2, "do": "delete", "key": "k"}), Presence.DOUBTFUL),
+        ((_NEW, _MADE, {"n": 2, "do": "delete", "key": "k"}, {"n": 2, "done": {}}), Presence.GONE),
+        (
+            (_NEW, _MADE, {"n": 2, "do": "delete", "key": "k"}, {"n": 2, "refused": 92}),
+            Presence.CERTAIN,
+        ),
+    ],
+)
+def test_whether_a_key_must_be_there(
+    marks: tuple[dict[str, object], ...], presence: Presence
+) -> None:
+    assert fold(*marks).keys["k"].presence is presence
+
+
+def test_a_vote_that_has_begun_is_possible_and_an_answered_one_certain() -> None:
+    answered = fold(*_START, sign(2, 10), {"n": 2, "done": {"signature": "aa"}}, sign(3, 11))
+    votes = answered.keys["k"].votes["block"]
+    assert (votes.highest, votes.begun) == ((10, 0), (11, 0))
+    assert votes.signed == {(10, 0): (b"\x00\x0a", b"\xaa")}
+
+
+def test_two_answers_for_one_place_are_a_fault_of_the_running_store() -> None:
+    other = {**sign(3, 10), "payload": "ffff"}
+    with pytest.raises(ValueError, match="two answers"):
+        fold(
+            *_START,
+            sign(2, 10),
+            {"n": 2, "done": {"signature": "aa"}},
+            other,
+            {"n": 3, "done": {"signature": "bb"}},
+        )
+
+
+def test_a_key_is_idle_between_its_operations() -> None:
+    assert set(fold(*_START).idle_keys()) == {"k"}
+    assert not fold(*_START, sign(2, 10)).idle_keys()
+    assert not fold(*_START, {"n": 2, "do": "unlock"}).idle_keys()
+    assert set(fold(*_START, {"n": 2, "do": "unlock"}, {"n": 2, "done": {}}).idle_keys()) == {"k"}
