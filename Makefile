@@ -2,9 +2,11 @@
 # make test   all tests: unit, system, and those in the lab
 # make check  format, lint, types, shell scripts
 # make bench  the numbers of docs/benchmarks.md
+# make soak   a minute of mixed load, and whether anything grows
 # make test-faults  every fault scenario in full, 45 minutes; goes on where it was stopped
 # make test-crash, make test-crash-full  the power cut at every write: docs/durability.md
-.PHONY: setup run test test-faults test-crash test-crash-full check fix bench lock
+# make soak   a minute of mixed load, and whether anything grows
+.PHONY: setup run test test-faults test-crash test-crash-full check fix bench soak lock
 
 PYTHON := .venv/bin/python
 
@@ -41,6 +43,9 @@ fix: setup
 
 bench: setup
 	@$(PYTHON) -m tests.bench
+
+soak: setup
+	@$(PYTHON) -m tests.soak --duration 60
 
 # Needs uv. Newer versions of everything, with hashes, for all three sets.
 lock:
