@@ -5,7 +5,6 @@
 # make soak   a minute of mixed load, and whether anything grows
 # make test-faults  every fault scenario in full, 45 minutes; goes on where it was stopped
 # make test-crash, make test-crash-full  the power cut at every write: docs/durability.md
-# make soak   a minute of mixed load, and whether anything grows
 .PHONY: setup run test test-faults test-crash test-crash-full check fix bench soak lock
 
 PYTHON := .venv/bin/python

@@ -2,9 +2,7 @@
 
 import json
 import os
-import pty
 import re
-import select
 import signal
 import socket
 import subprocess
@@ -20,8 +18,10 @@ import pytest
 
 from host.settings import ENV_PASSPHRASE
 from tests.host.fake_board import make_signer
+from tests.process.terminal import open_on_terminal
 from tezos.keys import KeyType
 
+PATIENCE_S = 20.0
 ROOT = Path(__file__).parents[2]
 FAKE = [sys.executable, "-m", "tests.host.fake_cable"]
 HEAVY = ("trio", "usb", "cryptography", "pyblst", "starlette", "hypercorn", "rich", "asyncio")
@@ -103,36 +103,23 @@ def test_a_pipe_gets_json_and_a_passphrase_comes_over_standard_input() -> None:
 
 
 def test_a_terminal_gets_a_table() -> None:
-    controller, terminal = pty.openpty()
-    with subprocess.Popen(
-        [*FAKE, "status"], cwd=ROOT, env=environment(TERM="dumb"), stdout=terminal
-    ) as process:
-        os.close(terminal)
-        shown = _read_all(controller)
-        assert process.wait(10) == 0
-    os.close(controller)
+    with open_on_terminal(
+        [*FAKE, "status"], folder=ROOT, environment=environment(TERM="dumb")
+    ) as terminal:
+        shown = terminal.read_all(PATIENCE_S)
+        assert terminal.child.wait(PATIENCE_S) == 0
     assert "preattestation" in shown
     assert "12000000/1" in shown
     assert "{" not in shown
 
 
 def test_ctrl_c_at_the_prompt_is_130() -> None:
-    controller, terminal = pty.openpty()
-    with subprocess.Popen(
-        [*FAKE, "unlock"],
-        cwd=ROOT,
-        env=environment(),
-        stdin=terminal,
-        stdout=subprocess.PIPE,
-        stderr=terminal,
-        start_new_session=True,
-    ) as process:
-        os.close(terminal)
-        shown = _read_until(controller, "Passphrase: ")
-        process.send_signal(signal.SIGINT)
-        shown += _read_all(controller)
-        assert process.wait(10) == 130
-    os.close(controller)
+    command = [*FAKE, "unlock"]
+    with open_on_terminal(command, folder=ROOT, environment=environment()) as terminal:
+        shown = terminal.read_until("Passphrase: ", PATIENCE_S)
+        terminal.child.send_signal(signal.SIGINT)
+        shown += terminal.read_all(PATIENCE_S)
+        assert terminal.child.wait(PATIENCE_S) == 130
     assert "Traceback" not in shown
 
 
@@ -233,25 +220,3 @@ def test_the_passphrase_is_not_in_an_error() -> None:
     done = tezsign("unlock", fake="none", **{ENV_PASSPHRASE: "hunter2"})
     assert done.returncode == 3
     assert "hunter2" not in done.stderr + done.stdout
-
-
-def _read_until(descriptor: int, text: str) -> str:
-    shown = ""
-    while text not in shown:
-        ready, _, _ = select.select([descriptor], [], [], 10)
-        assert ready, shown
-        shown += os.read(descriptor, 4096).decode()
-    return shown
-
-
-def _read_all(descriptor: int) -> str:
-    """Reads until nobody holds the terminal any more, which Linux tells as EIO."""
-    shown = b""
-    while True:
-        try:
-            part = os.read(descriptor, 4096)
-        except OSError:
-            part = b""
-        if not part:
-            return shown.decode()
-        shown += part

@@ -14,8 +14,11 @@ from pathlib import Path
 
 from tests.lab.cache import Cache
 from tests.lab.errors import LabError
+from tests.process.run import run_process
 
 __all__ = ["SYSTEM_LISTS", "Apt", "install", "open_fresh_lists"]
+
+_LIMIT_S = 900.0  # for one download
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,10 +77,10 @@ def install(package: str) -> None:
     patient = [*prefix, *command, "-o", "DPkg::Lock::Timeout=300"]
     try:
         try:
-            _run(patient)
+            _run_privileged(patient)
         except LabError:  # no package lists, or old ones
-            _run([*prefix, "apt-get", "update"])
-            _run(patient)
+            _run_privileged([*prefix, "apt-get", "update"])
+            _run_privileged(patient)
     except LabError as error:
         raise LabError(f"{package} can't be installed: {error}\n{advice}") from error
 
@@ -93,10 +96,20 @@ def _find_privilege() -> list[str] | None:
     return ["sudo"] if sys.stdin.isatty() else None
 
 
+def _run_privileged(command: Sequence[str]) -> None:
+    """Keeps the terminal, on which sudo may have to ask."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise LabError(f"{command[0]} can't be run: {error}") from error
+    if done.returncode != 0:
+        raise LabError(f"{' '.join(command)} failed: {done.stderr.strip()}")
+
+
 def _run(command: Sequence[str], *, folder: Path | None = None) -> str:
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    except OSError as error:
+        done = run_process(command, folder=folder, limit_s=_LIMIT_S)
+    except (OSError, subprocess.TimeoutExpired) as error:
         raise LabError(f"{command[0]} can't be run: {error}") from error
     if done.returncode != 0:
         raise LabError(f"{' '.join(command)} failed: {done.stderr.strip()}")

@@ -18,6 +18,7 @@ from pathlib import Path
 from tests.lab.apt import SYSTEM_LISTS, install, open_fresh_lists
 from tests.lab.cache import Cache
 from tests.lab.errors import LabError
+from tests.process.child import Child
 
 __all__ = [
     "KERNEL_VARIABLE",
@@ -67,7 +68,7 @@ def read_package(package: Path, *prefixes: str) -> Iterator[tuple[str, bytes]]:
     command = ["dpkg-deb", "--fsys-tarfile", str(package)]
     try:
         with (
-            subprocess.Popen(command, stdout=subprocess.PIPE) as process,
+            Child(command, stdout=subprocess.PIPE) as process,
             tarfile.open(fileobj=process.stdout, mode="r|") as archive,
         ):
             for member in archive:
