@@ -15,12 +15,15 @@ from typing import Final, Never
 
 import trio
 
+from broker.pulse import Pulse
 from gadget.wedge import WedgeEvidence
 from registrar.sockets import SESSION_ANNOUNCED, WEDGED, listen_local, peer_uid, remove_socket
 
 __all__ = ["serve_ready"]
 
 _LOOK_S: Final = 1.0
+# How often a task that has nothing to do shows itself: more than once in a round of heartbeats.
+_SHOW_S: Final = 2.0
 _READ_BYTES: Final = 64
 
 logger = logging.getLogger(__name__)
@@ -29,8 +32,10 @@ logger = logging.getLogger(__name__)
 @asynccontextmanager
 async def serve_ready(
     path: Path, allowed_uids: frozenset[int], transfers: Callable[[], int]
-) -> AsyncIterator[None]:
+) -> AsyncIterator[Pulse]:
     """Serves the socket while the block runs; at its end it is gone and its peer disconnected.
+
+    Gives the pulse of its tasks, for rounds of three seconds or more.
 
     Args:
         transfers: returns how many OUT transfers have completed so far, on all endpoints.
@@ -44,7 +49,7 @@ async def serve_ready(
             server = _ReadyServer(allowed_uids, transfers)
             nursery.start_soon(server.accept, trio.socket.from_stdlib_socket(listener), nursery)
             nursery.start_soon(server.judge)
-            yield
+            yield server.pulse
             nursery.cancel_scope.cancel()
     finally:
         remove_socket(path, listener)
@@ -52,6 +57,7 @@ async def serve_ready(
 
 class _ReadyServer:
     def __init__(self, allowed_uids: frozenset[int], transfers: Callable[[], int]) -> None:
+        self.pulse = Pulse()
         self._allowed_uids = allowed_uids
         self._transfers = transfers
         self._evidence = WedgeEvidence()
@@ -59,24 +65,33 @@ class _ReadyServer:
         self._peer: trio.socket.SocketType | None = None
 
     async def accept(self, listener: trio.socket.SocketType, nursery: trio.Nursery) -> Never:
+        turn = self.pulse.join("ready socket")
         try:
             while True:
-                accepted, _address = await listener.accept()
-                uid = peer_uid(accepted)
-                if uid not in self._allowed_uids:
-                    logger.warning("ready socket: peer refused", extra={"uid": uid})
-                    accepted.close()
-                    continue
-                self._close_peer()
-                self._peer = accepted
-                nursery.start_soon(self._follow, accepted)
+                turn.seen = self.pulse.round
+                with trio.move_on_after(_SHOW_S):  # cancelled, accept() has accepted nobody
+                    accepted, _address = await listener.accept()
+                    self._take(accepted, nursery)
         finally:
             self._close_peer()
 
+    def _take(self, accepted: trio.socket.SocketType, nursery: trio.Nursery) -> None:
+        uid = peer_uid(accepted)
+        if uid not in self._allowed_uids:
+            logger.warning("ready socket: peer refused", extra={"uid": uid})
+            accepted.close()
+            return
+        self._close_peer()
+        self._peer = accepted
+        nursery.start_soon(self._follow, accepted)
+
     async def judge(self) -> Never:
         """Looks from an announcement on until its traffic has come, or its host must have left."""
+        turn = self.pulse.join("wedge judge")
         while True:
-            await self._announced.wait()
+            turn.seen = self.pulse.round
+            with trio.move_on_after(_SHOW_S):
+                await self._announced.wait()
             self._announced = trio.Event()
             suspected = False
             while self._evidence.is_open(trio.current_time(), self._transfers()):
@@ -86,6 +101,7 @@ class _ReadyServer:
                 if wedged and suspected:
                     self._report()
                 suspected = wedged
+                turn.seen = self.pulse.round
                 await trio.sleep(_LOOK_S)
 
     async def _follow(self, peer: trio.socket.SocketType) -> None:

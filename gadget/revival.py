@@ -5,17 +5,20 @@ until a broker dies or hangs. What fails here is started again by `gadget.superv
 unlocked all the while.
 
 The heartbeat of this part is worth something: while a session is up, each is a round through every
-task of both brokers; without one, a try to connect.
+task of both brokers and of the ready socket; without one, a try to connect.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, Never
 
 import trio
 
+from broker.pulse import Pulse
 from gadget.channel import PULSE_PERIOD_S, Channel, open_channels
+from gadget.errors import PartStuckError
 from gadget.part import Part
 from gadget.ready import serve_ready
 from gadget.rpc import Service
@@ -27,6 +30,7 @@ _ASK_AGAIN_S: Final = 0.1
 _OPEN_LIMIT_S: Final = 10.0
 # A passphrase that is being checked when the session ends is not interrupted.
 _END_LIMIT_S: Final = 30.0
+_SOCKET_ROUNDS: Final = 3
 
 logger = logging.getLogger(__name__)
 
@@ -67,15 +71,19 @@ async def _serve_session(
         def transfers() -> int:
             return sum(channel.transfers_received for channel in channels)
 
-        async with serve_ready(ready_socket, ready_uids, transfers):
+        async with serve_ready(ready_socket, ready_uids, transfers) as socket_pulse:
             logger.info("session is live")
-            await _follow(enabled, channels, part)
+            checks = [channel.check_pulse for channel in channels]
+            checks.append(partial(_check_socket, socket_pulse))
+            await _follow(enabled, checks, part)
         logger.info("usb is disabled, session ends")
         nursery.cancel_scope.cancel()
 
 
-async def _follow(enabled: trio.SocketStream, channels: Sequence[Channel], part: Part) -> None:
-    """Returns when USB is disabled. Raises: PartStuckError."""
+async def _follow(
+    enabled: trio.SocketStream, checks: Sequence[Callable[[], None]], part: Part
+) -> None:
+    """Returns when USB is disabled. Raises: PartStuckError, as the checks do."""
     try:
         while True:
             part.status = "serving"
@@ -83,11 +91,17 @@ async def _follow(enabled: trio.SocketStream, channels: Sequence[Channel], part:
             with trio.move_on_after(PULSE_PERIOD_S):
                 await _wait_closed(enabled)
                 return
-            for channel in channels:
-                channel.check_pulse()
+            for check in checks:
+                check()
     finally:
         part.status = "ending a session"
         part.beat(_END_LIMIT_S)
+
+
+def _check_socket(pulse: Pulse) -> None:
+    missed = pulse.begin_round()
+    if missed.rounds > _SOCKET_ROUNDS:
+        raise PartStuckError(f"the {missed.task} has missed {missed.rounds} rounds")
 
 
 async def _wait_enabled(path: Path, part: Part) -> trio.SocketStream:

@@ -12,6 +12,7 @@ import pytest
 import trio
 
 from broker.errors import LinkLost
+from broker.pulse import Pulse
 from gadget import revival
 from gadget.errors import PartStuckError
 from gadget.part import Part
@@ -33,6 +34,7 @@ class FakeChannel:
         self.dies = trio.Event()
         self.pulses = 0
         self.is_stuck = False
+        self.transfers_received = 0
 
     def check_pulse(self) -> None:
         self.pulses += 1
@@ -290,3 +292,26 @@ async def test_without_usb_the_part_beats_and_says_what_it_waits_for(
             assert not part.is_late()
             assert part.status == "waiting for USB"
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.usefixtures("_usb_stays_enabled")
+async def test_a_hanging_task_of_the_ready_socket_ends_the_session(
+    settings: Settings,
+    channels: list[FakeChannel],
+    part: Part,
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    @asynccontextmanager
+    async def serve_nothing(*_: object) -> AsyncIterator[Pulse]:
+        pulse = Pulse()
+        pulse.join("ready socket")
+        yield pulse
+
+    monkeypatch.setattr(revival, "serve_ready", serve_nothing)
+    with trio.move_on_after(19):
+        await run_supervised(settings, part)
+    assert part.restarts == 0
+    with trio.move_on_after(30):
+        await run_supervised(settings, part)
+    assert part.restarts == 1

@@ -29,10 +29,10 @@ _FOR_EVER_S: Final = 3600
 
 def _shorten_limits() -> None:
     for module in (gadget.channel, gadget.revival):
-        setattr(module, "PULSE_PERIOD_S", 0.2)  # noqa: B010 - mypy guards plain ones
-    setattr(gadget.channel, "_BUSY_LIMIT_S", {0: 0.5, 1: 60.0})  # noqa: B010
-    setattr(gadget.revival, "_END_LIMIT_S", 0.5)  # noqa: B010
-    setattr(gadget.part, "_GRACE_S", 0.5)  # noqa: B010
+        setattr(module, "PULSE_PERIOD_S", 0.5)  # noqa: B010 - mypy guards plain ones
+    setattr(gadget.channel, "_BUSY_LIMIT_S", {0: 3.0, 1: 60.0})  # noqa: B010
+    setattr(gadget.revival, "_END_LIMIT_S", 1.0)  # noqa: B010
+    setattr(gadget.part, "_GRACE_S", 2.0)  # noqa: B010
 
 
 def _break_ping(fault: Callable[[], "object"]) -> None:

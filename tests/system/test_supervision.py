@@ -17,7 +17,8 @@ from tests.system.board import SystemBoard, open_host, open_system_board
 from tests.system.broken_gadget import TRIGGER
 
 PASSPHRASE = b"correct horse"
-LIMIT_S = 0.6
+LIMIT_S = 1.5
+PATIENCE_S = 20.0
 START_S = 30.0
 
 
@@ -51,7 +52,7 @@ def start_broken(board: SystemBoard, systemd: NotifySocket, fault: str) -> None:
     start(board, systemd, "tests.system.broken_gadget", fault)
     board.enable()
     systemd.read_all()
-    systemd.wait_for("WATCHDOG=1", 5)
+    systemd.wait_for("WATCHDOG=1", PATIENCE_S)
 
 
 async def break_it(board: SystemBoard) -> None:
@@ -72,15 +73,15 @@ async def test_it_says_what_it_does_from_the_start_to_the_end(
 ) -> None:
     start(board, systemd)  # ready without USB
     board.enable()
-    systemd.wait_for("STATUS=serving; no keystore yet", 5)
+    systemd.wait_for("STATUS=serving; no keystore yet", PATIENCE_S)
     async with open_host(board, INTERFACE_MANAGE) as client:
         await client.init(PASSPHRASE, deterministic=False)
         await client.new(PASSPHRASE, "consensus", "tz4", "NetXdQprcVkpaWU")
-        systemd.wait_for("STATUS=serving; keys unlocked: 0 of 1", 10)
+        systemd.wait_for("STATUS=serving; keys unlocked: 0 of 1", PATIENCE_S)
         await client.unlock(PASSPHRASE)
-        systemd.wait_for("STATUS=serving; keys unlocked: 1 of 1", 10)
+        systemd.wait_for("STATUS=serving; keys unlocked: 1 of 1", PATIENCE_S)
     board.disable()
-    systemd.wait_for("STATUS=waiting for USB; keys unlocked: 1 of 1", 5)
+    systemd.wait_for("STATUS=waiting for USB; keys unlocked: 1 of 1", PATIENCE_S)
     assert end(board)[0] == 0
     systemd.wait_for("STOPPING=1", 1)
 
@@ -93,10 +94,10 @@ async def test_what_hangs_starves_the_watchdog_and_still_stops_in_time(
 ) -> None:
     start_broken(board, systemd, fault)
     await break_it(board)
-    systemd.wait_silent(3 * LIMIT_S, 20)
+    systemd.wait_silent(2 * LIMIT_S, 2 * PATIENCE_S)
     status, took_s = end(board)
     assert status == -signal.SIGALRM
-    assert 1.9 < took_s < 2.5
+    assert 1.9 < took_s < 4
 
 
 async def test_a_request_that_waits_for_ever_costs_a_session_and_no_key(
@@ -108,13 +109,13 @@ async def test_a_request_that_waits_for_ever_costs_a_session_and_no_key(
         await client.new(PASSPHRASE, "consensus", "tz4", "NetXdQprcVkpaWU")
         await client.unlock(PASSPHRASE)
     await break_it(board)
-    wait_until(lambda: "PartStuckError" in board.log(), 10)
-    wait_until(board.is_ready, 10)
+    wait_until(lambda: "PartStuckError" in board.log(), PATIENCE_S)
+    wait_until(board.is_ready, PATIENCE_S)
     async with open_host(board, INTERFACE_SIGN) as client:
         (key,) = await client.status()
     assert key.lock_state == "unlocked"
     systemd.read_all()
-    systemd.wait_for("WATCHDOG=1", 5)
+    systemd.wait_for("WATCHDOG=1", PATIENCE_S)
     status, took_s = end(board)
     assert (status, took_s < 2) == (0, True)
 
@@ -125,15 +126,15 @@ async def test_a_clean_up_that_hangs_is_told_and_ends_all_the_same(
     start_broken(board, systemd, "clean-up-hangs")
     status, took_s = end(board)
     assert status == -signal.SIGALRM
-    assert 1.9 < took_s < 2.5
+    assert 1.9 < took_s < 4
     assert "stop takes too long" in board.log()
 
 
 async def test_an_idle_daemon_goes_on_feeding(board: SystemBoard, systemd: NotifySocket) -> None:
     """Sessions, workers and timekeepers that have nothing to do are alive all the same."""
     start_broken(board, systemd, "clean-up-hangs")
-    for _ in range(20):
-        systemd.wait_for("WATCHDOG=1", 2 * LIMIT_S)
+    for _ in range(12):
+        systemd.wait_for("WATCHDOG=1", PATIENCE_S)
     assert "late" not in board.log()
 
 
@@ -143,9 +144,9 @@ async def test_a_stopped_process_that_goes_on_is_alive_again(
     start_broken(board, systemd, "clean-up-hangs")
     assert board.gadget is not None
     os.kill(board.gadget.pid, signal.SIGSTOP)
-    systemd.wait_silent(3 * LIMIT_S, 20)
+    systemd.wait_silent(2 * LIMIT_S, 2 * PATIENCE_S)
     os.kill(board.gadget.pid, signal.SIGCONT)
-    systemd.wait_for("WATCHDOG=1", 5)
+    systemd.wait_for("WATCHDOG=1", PATIENCE_S)
     async with open_host(board, INTERFACE_SIGN) as client:
         await client.ping()
     assert "PartStuckError" not in board.log()
