@@ -32,7 +32,7 @@ class _Limits(TypedDict):
 _INT_LIMIT: Final = 2**31 - 1
 # These bound what nested containers may allocate before their shape is refused.
 _REQUEST_LIMITS: Final = _Limits(max_str_len=1024, max_bin_len=8192, max_array_len=64)
-_RESPONSE_LIMITS: Final = _Limits(max_str_len=8000, max_bin_len=1024, max_array_len=1000)
+_RESPONSE_LIMITS: Final = _Limits(max_str_len=8000, max_bin_len=4096, max_array_len=1000)
 _MAP_LIMIT: Final = 16
 
 

@@ -42,13 +42,17 @@ class InitResponse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRequest:
-    """Creates one key. `chain`: a NetX… id, or None for the first chain it is asked to sign on."""
+    """Creates one key. `chain_id`: NetX…, or None for the first chain it is asked to sign on.
+
+    `exportable`: whether `export_key` may ever be asked for; the key keeps that for good.
+    """
 
     op: ClassVar[str] = "new"
     passphrase: bytes = field(repr=False)
     id: str
     type: str
     chain_id: str | None
+    exportable: bool
 
     def __post_init__(self) -> None:
         bounds.check_passphrase("passphrase", self.passphrase)

@@ -36,8 +36,12 @@ from broker.key_messages import (
 )
 from broker.key_status import KeyOutcome, KeyStatus, MarksStatus, MarkStatus
 from broker.transfer_messages import (
+    ExportKeyRequest,
+    ExportKeyResponse,
     ExportMarksRequest,
     ExportMarksResponse,
+    ImportKeyRequest,
+    ImportKeyResponse,
     ImportMarksRequest,
     ImportMarksResponse,
 )
@@ -48,8 +52,12 @@ __all__ = [
     "DeleteResponse",
     "Error",
     "ErrorCode",
+    "ExportKeyRequest",
+    "ExportKeyResponse",
     "ExportMarksRequest",
     "ExportMarksResponse",
+    "ImportKeyRequest",
+    "ImportKeyResponse",
     "ImportMarksRequest",
     "ImportMarksResponse",
     "InitInfoRequest",
@@ -236,6 +244,8 @@ Request = (
     | RetireRequest
     | ExportMarksRequest
     | ImportMarksRequest
+    | ExportKeyRequest
+    | ImportKeyRequest
 )
 Response = (
     Error
@@ -257,4 +267,6 @@ Response = (
     | RetireResponse
     | ExportMarksResponse
     | ImportMarksResponse
+    | ExportKeyResponse
+    | ImportKeyResponse
 )

@@ -9,17 +9,23 @@ from typing import ClassVar, Final
 
 from broker import bounds
 from broker.key_marks import KeyMarks
-from broker.key_status import KeyOutcome
+from broker.key_status import KeyOutcome, KeyStatus
 
 __all__ = [
+    "ExportKeyRequest",
+    "ExportKeyResponse",
     "ExportMarksRequest",
     "ExportMarksResponse",
+    "ImportKeyRequest",
+    "ImportKeyResponse",
     "ImportMarksRequest",
     "ImportMarksResponse",
 ]
 
 # With 16 chains each they stay far under the payload limit of a frame.
 _KEYS_LIMIT: Final = 16
+_ADDRESS_LIMIT: Final = 64
+_SEALED_LIMIT: Final = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,3 +67,62 @@ class ImportMarksResponse:
 
     def __post_init__(self) -> None:
         bounds.check_keys(len(self.outcomes))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportKeyRequest:
+    """Retires an exportable key for good where it stands, and asks for it, sealed under a
+    passphrase of its own.
+
+    It may be asked for again, as long as the key is there: a file that was lost is no key lost.
+    """
+
+    op: ClassVar[str] = "export_key"
+    passphrase: bytes = field(repr=False)
+    id: str
+    file_passphrase: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        bounds.check_passphrase("passphrase", self.passphrase)
+        bounds.check_id(self.id)
+        bounds.check_passphrase("file_passphrase", self.file_passphrase)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportKeyResponse:
+    """`sealed`: at most 4,096 bytes; docs/on-disk.md has the layout."""
+
+    op: ClassVar[str] = "export_key"
+    pkh: str
+    sealed: bytes
+
+    def __post_init__(self) -> None:
+        bounds.check_size("pkh", self.pkh, _ADDRESS_LIMIT)
+        bounds.check_size("sealed", self.sealed, _SEALED_LIMIT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportKeyRequest:
+    """Takes in a key of another board with its marks; where the key is here, only the marks.
+
+    `id`: what the key is to be called; None: as it was.
+    """
+
+    op: ClassVar[str] = "import_key"
+    passphrase: bytes = field(repr=False)
+    id: str | None
+    file_passphrase: bytes = field(repr=False)
+    sealed: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        bounds.check_passphrase("passphrase", self.passphrase)
+        if self.id is not None:
+            bounds.check_id(self.id)
+        bounds.check_passphrase("file_passphrase", self.file_passphrase)
+        bounds.check_size("sealed", self.sealed, _SEALED_LIMIT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportKeyResponse:
+    op: ClassVar[str] = "import_key"
+    key: KeyStatus

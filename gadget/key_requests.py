@@ -12,8 +12,12 @@ from broker.messages import (
     DeleteResponse,
     Error,
     ErrorCode,
+    ExportKeyRequest,
+    ExportKeyResponse,
     ExportMarksRequest,
     ExportMarksResponse,
+    ImportKeyRequest,
+    ImportKeyResponse,
     ImportMarksRequest,
     ImportMarksResponse,
     InitRequest,
@@ -62,6 +66,8 @@ def key_routes(keyring: Keyring) -> dict[type[Request], Route]:
         RetireRequest: requests.retire,
         ExportMarksRequest: requests.export_marks,
         ImportMarksRequest: requests.import_marks,
+        ExportKeyRequest: requests.export_key,
+        ImportKeyRequest: requests.import_key,
     }
 
 
@@ -81,7 +87,9 @@ class _KeyRequests:
         except (ValueError, BadEncoding):
             return Error(code=ErrorCode.NEW_REFUSED, message="unknown key type or chain id")
         with Secret(request.passphrase) as passphrase:
-            key = await self._keyring.new(passphrase, request.id, key_type, chain_id)
+            key = await self._keyring.new(
+                passphrase, request.id, key_type, chain_id, exportable=request.exportable
+            )
         return NewResponse(key=key)
 
     async def unlock(self, request: UnlockRequest) -> UnlockResponse:
@@ -133,6 +141,18 @@ class _KeyRequests:
         with Secret(request.passphrase) as passphrase:
             outcomes = await self._keyring.failover.import_marks(passphrase, marks_of)
         return ImportMarksResponse(outcomes=outcomes)
+
+    async def export_key(self, request: ExportKeyRequest) -> ExportKeyResponse:
+        with Secret(request.passphrase) as own, Secret(request.file_passphrase) as of_file:
+            pkh, sealed = await self._keyring.transfer.export_key(own, request.id, of_file)
+        return ExportKeyResponse(pkh=pkh, sealed=sealed)
+
+    async def import_key(self, request: ImportKeyRequest) -> ImportKeyResponse:
+        with Secret(request.passphrase) as own, Secret(request.file_passphrase) as of_file:
+            key = await self._keyring.transfer.import_key(
+                own, request.sealed, of_file, key_id=request.id
+            )
+        return ImportKeyResponse(key=key)
 
 
 def _parse_chain(text: str) -> bytes:

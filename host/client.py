@@ -14,8 +14,12 @@ from broker.messages import (
     DeleteRequest,
     DeleteResponse,
     Error,
+    ExportKeyRequest,
+    ExportKeyResponse,
     ExportMarksRequest,
     ExportMarksResponse,
+    ImportKeyRequest,
+    ImportKeyResponse,
     ImportMarksRequest,
     ImportMarksResponse,
     InitInfoRequest,
@@ -132,16 +136,28 @@ class Client:
         await self._ask(request, InitResponse, repeatable=False)
 
     async def new(
-        self, passphrase: bytes, key_id: str, key_type: str, chain_id: str | None
+        self,
+        passphrase: bytes,
+        key_id: str,
+        key_type: str,
+        chain_id: str | None,
+        *,
+        exportable: bool = False,
     ) -> KeyStatus:
         """Creates one key and returns its status.
 
         Args:
             key_type: "tz1" to "tz4".
             chain_id: NetX…, or None for the first chain that it is asked to sign on.
+            exportable: whether it may ever leave the board.
         """
         request = _build(
-            NewRequest, passphrase=passphrase, id=key_id, type=key_type, chain_id=chain_id
+            NewRequest,
+            passphrase=passphrase,
+            id=key_id,
+            type=key_type,
+            chain_id=chain_id,
+            exportable=exportable,
         )
         return (await self._ask(request, NewResponse, repeatable=False)).key
 
@@ -200,6 +216,34 @@ class Client:
         """
         request = _build(ImportMarksRequest, passphrase=passphrase, keys=keys)
         return (await self._ask(request, ImportMarksResponse, repeatable=False)).outcomes
+
+    async def export_key(
+        self, passphrase: bytes, key_id: str, file_passphrase: bytes
+    ) -> tuple[str, bytes]:
+        """Retires a key and returns its address, and the key sealed under `file_passphrase`."""
+        request = _build(
+            ExportKeyRequest, passphrase=passphrase, id=key_id, file_passphrase=file_passphrase
+        )
+        answer = await self._ask(request, ExportKeyResponse, repeatable=False)
+        return answer.pkh, answer.sealed
+
+    async def import_key(
+        self, passphrase: bytes, sealed: bytes, file_passphrase: bytes, key_id: str | None
+    ) -> KeyStatus:
+        """Takes in a key.
+
+        Args:
+            sealed: from `export_key`.
+            key_id: what it is to be called; None: as it was.
+        """
+        request = _build(
+            ImportKeyRequest,
+            passphrase=passphrase,
+            id=key_id,
+            file_passphrase=file_passphrase,
+            sealed=sealed,
+        )
+        return (await self._ask(request, ImportKeyResponse, repeatable=False)).key
 
     async def _ask(self, request: Request, expected: type[_Answer], *, repeatable: bool) -> _Answer:
         payload = await self._link.call(encode_request(request), repeatable=repeatable)

@@ -13,6 +13,7 @@ from gadget.keychain.admission import Admission, make_verifier
 from gadget.keychain.disk import Disk
 from gadget.keychain.envelope import KEY_BYTES, NONCE_BYTES, KdfParameters
 from gadget.keychain.errors import KeyExists, NewRefused, NotInitialised, NotStored, SignFailed
+from gadget.keychain.key_file import MovedKey
 from gadget.keychain.key_material import MadeKey, make_key, open_seed, rewrap_dek, seal_seed
 from gadget.keychain.keystore import Keystore
 from gadget.keychain.keystore_record import KeyEntry, KeystoreRecord, Tombstone
@@ -23,7 +24,7 @@ from gadget.keychain.secret import Secret
 from tezos.derivation import derive_secret
 from tezos.errors import BadKey
 from tezos.keys import KeyType
-from tezos.signers import create_secret, open_signer
+from tezos.signers import Signer, create_secret, open_signer
 
 __all__ = ["KeystoreChanges"]
 
@@ -62,7 +63,7 @@ class KeystoreChanges:
         self._keystore.store(record)
 
     def make_key(
-        self, kek: Secret, key_id: str, key_type: KeyType, chain_id: bytes | None
+        self, kek: Secret, key_id: str, key_type: KeyType, *, chain_id: bytes | None, flags: int
     ) -> KeyEntry:
         """Makes secret, marks and record, in this order.
 
@@ -76,13 +77,33 @@ class KeystoreChanges:
                     signer=open_signer(key_type, secret.reveal()),
                     secret=secret,
                     chain_id=chain_id,
+                    flags=flags,
                     kek=kek,
                     random_bytes=self._random_bytes,
                 )
         except BadKey as error:
             raise SignFailed(f"no key could be made: {error}") from error
-        self._store_key(made)
-        return made.entry
+        return self._store_key(made, Marks())
+
+    def adopt_key(self, kek: Secret, key_id: str, signer: Signer, moved: MovedKey) -> KeyEntry:
+        """Stores a key of another board.
+
+        Args:
+            signer: of the key's secret.
+
+        Raises:
+            KeyExists, NewRefused, ChangeRefused, NotStored: there is no such key.
+        """
+        made = make_key(
+            key_id=key_id,
+            signer=signer,
+            secret=moved.secret,
+            chain_id=moved.chain_id,
+            flags=moved.flags,
+            kek=kek,
+            random_bytes=self._random_bytes,
+        )
+        return self._store_key(made, moved.marks)
 
     def _create_secret(self, kek: Secret, key_type: KeyType) -> Secret:
         record = self._record()
@@ -94,21 +115,24 @@ class KeystoreChanges:
         with open_seed(kek, record.sealed_seed) as seed:
             return Secret(derive_secret(seed.reveal(), key_type, index))
 
-    def _store_key(self, made: MadeKey) -> None:
+    def _store_key(self, made: MadeKey, marks: Marks) -> KeyEntry:
+        """Args: marks: of another board; they give no right to sign again."""
         record = self._record()
         address = made.entry.public_key.address
         if any(entry.public_key == made.entry.public_key for entry in record.keys):
             raise KeyExists(f"there is a key with the address {address} already")
-        marks = _first_marks(record.tombstone_of(address))
+        marks = merge_marks(_first_marks(record.tombstone_of(address)), marks)
+        entry = replace(made.entry, last_level=marks.last_level)
         create_marks(self._disk, address, made.sealer, marks, self._random_bytes)
         stones = tuple(stone for stone in record.tombstones if stone.address != address)
-        keys = (*record.keys, made.entry)
+        keys = (*record.keys, entry)
         try:
             self._keystore.store(replace(record, keys=keys, tombstones=stones))
         except NotStored as error:
             if not error.unsettled:
                 remove_marks(self._disk, address)
             raise
+        return entry
 
     def forget_key(self, entry: KeyEntry, marks: Marks | None) -> None:
         """Puts a tombstone in the place of a key.

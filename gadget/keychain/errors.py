@@ -18,6 +18,7 @@ __all__ = [
     "Broken",
     "DeleteRefused",
     "KeyExists",
+    "KeyFileRefused",
     "KeyLocked",
     "KeyNotFound",
     "KeyRetired",
@@ -28,6 +29,7 @@ __all__ = [
     "NewRefused",
     "NoKeys",
     "NotAuthentic",
+    "NotExportable",
     "NotInitialised",
     "NotRecorded",
     "NotStored",
@@ -58,6 +60,8 @@ class Operation(Enum):
     SET_CHAIN = auto()
     RETIRE = auto()
     IMPORT_MARKS = auto()
+    EXPORT_KEY = auto()
+    IMPORT_KEY = auto()
 
 
 class KeychainError(Exception):
@@ -141,6 +145,18 @@ class ChangeRefused(Refused):
     default_code = ErrorCode.CHANGE_REFUSED
 
 
+class NotExportable(Refused):
+    """The key was made to stay on its board."""
+
+    default_code = ErrorCode.NOT_EXPORTABLE
+
+
+class KeyFileRefused(Refused):
+    """A file with a key that does not open, or is none."""
+
+    default_code = ErrorCode.KEY_FILE_REFUSED
+
+
 class AlreadyInitialised(Refused):
     default_code = ErrorCode.INIT_ALREADY
 
@@ -202,6 +218,8 @@ _CHANGES: Final = (
     Operation.SET_CHAIN,
     Operation.RETIRE,
     Operation.IMPORT_MARKS,
+    Operation.EXPORT_KEY,
+    Operation.IMPORT_KEY,
 )
 _CHANGE_CODES: Final[dict[type[KeychainError], ErrorCode]] = {
     PassphraseMissing: ErrorCode.CHANGE_BAD_PASSPHRASE,

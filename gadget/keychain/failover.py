@@ -37,7 +37,7 @@ from gadget.keychain.secret import Secret
 from tezos.consensus import Kind
 from tezos.keys import encode_chain_id
 
-__all__ = ["Failover", "KeyChanging"]
+__all__ = ["Failover", "KeyChanging", "chain_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -74,10 +74,10 @@ class Failover:
             key = self._keyring.named(key_id)
             try:
                 await key.change_marks(
-                    kek, lambda marks: set_level(marks, chain_id or _chain_of(key, marks), level)
+                    kek, lambda marks: set_level(marks, chain_id or chain_of(key, marks), level)
                 )
             except WatermarkUnusable:
-                chain = chain_id or _chain_of(key, Marks())
+                chain = chain_id or chain_of(key, Marks())
                 await key.renew_marks(kek, lost_marks(chain, level, key.entry.last_level))
                 logger.warning("lost marks replaced", extra={"key": key.address, "level": level})
             logger.info("level set", extra={"key": key.address, "level": level})
@@ -108,7 +108,7 @@ class Failover:
             key = self._keyring.named(key_id)
 
             def retire(marks: Marks) -> Marks:
-                _chain_of(key, marks)
+                chain_of(key, marks)
                 return retire_marks(marks, last_level)
 
             await key.change_marks(kek, retire)
@@ -172,7 +172,7 @@ class Failover:
         key.entry = changed
 
 
-def _chain_of(key: Key, marks: Marks) -> bytes:
+def chain_of(key: Key, marks: Marks) -> bytes:
     """Raises: ChangeRefused: the key takes the first chain that it is asked for, whichever."""
     chain = key.entry.chain_id or marks.bound_chain
     if chain is None:

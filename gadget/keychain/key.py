@@ -25,7 +25,12 @@ from gadget.keychain.errors import (
     SignFailed,
     WatermarkUnusable,
 )
-from gadget.keychain.key_material import open_dek, open_key_signer, open_mark_sealer
+from gadget.keychain.key_material import (
+    open_dek,
+    open_key_signer,
+    open_mark_sealer,
+    open_secret,
+)
 from gadget.keychain.keystore_record import KeyEntry
 from gadget.keychain.mark_store import MarkStore, load_marks, read_marks, renew_marks
 from gadget.keychain.marks import Advance, Mark, Marks, decide
@@ -184,6 +189,11 @@ class Key:
             await trio.to_thread.run_sync(self._replace_marks, kek, marks)
             self._forget()
             self._fault = None
+
+    def open_secret(self, kek: Secret) -> Secret:
+        """Raises: KeystoreUnusable: damaged. Blocks for as long as a decryption takes."""
+        with open_dek(kek, self.entry) as dek:
+            return open_secret(dek, self.entry)
 
     def _load_store(self, kek: Secret) -> MarkStore:
         with open_dek(kek, self.entry) as dek:

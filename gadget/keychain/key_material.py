@@ -31,6 +31,7 @@ __all__ = [
     "open_dek",
     "open_key_signer",
     "open_mark_sealer",
+    "open_secret",
     "open_seed",
     "rewrap_dek",
     "seal_seed",
@@ -39,7 +40,6 @@ __all__ = [
 RandomBytes = Callable[[int], bytes]
 
 _VERSION: Final = (1).to_bytes(2, "little")
-_NO_FLAGS: Final = 0
 
 
 def _context(purpose: bytes, key_id: str, public_key: PublicKey, flags: int) -> bytes:
@@ -67,7 +67,7 @@ class MadeKey:
 
 
 def make_key(
-    *, key_id: str, signer: Signer, secret: Secret, chain_id: bytes | None, kek: Secret,
+    *, key_id: str, signer: Signer, secret: Secret, chain_id: bytes | None, flags: int, kek: Secret,
     random_bytes: RandomBytes,
 ) -> MadeKey:  # fmt: skip
     """Seals a secret whose signer is open already."""
@@ -78,13 +78,13 @@ def make_key(
             sealed_secret = seal(
                 subkey,
                 secret.reveal(),
-                context=_context(b"secret", key_id, public_key, _NO_FLAGS),
+                context=_context(b"secret", key_id, public_key, flags),
                 nonce=random_bytes(NONCE_BYTES),
             )
         wrapped_dek = seal(
             kek,
             dek.reveal(),
-            context=_context(b"dek", key_id, public_key, _NO_FLAGS),
+            context=_context(b"dek", key_id, public_key, flags),
             nonce=random_bytes(NONCE_BYTES),
         )
         entry = KeyEntry(
@@ -94,7 +94,7 @@ def make_key(
             chain_id=chain_id,
             wrapped_dek=wrapped_dek,
             sealed_secret=sealed_secret,
-            flags=_NO_FLAGS,
+            flags=flags,
         )
         return MadeKey(entry=entry, sealer=open_mark_sealer(dek, entry))
 
@@ -114,17 +114,23 @@ def rewrap_dek(kek: Secret, new_kek: Secret, entry: KeyEntry, nonce: bytes) -> K
     return replace(entry, wrapped_dek=wrapped)
 
 
+def open_secret(dek: Secret, entry: KeyEntry) -> Secret:
+    """Raises: KeystoreUnusable: damaged."""
+    try:
+        with derive_subkey(dek, b"secret") as subkey:
+            return open_sealed(
+                subkey, entry.sealed_secret, context=_entry_context(b"secret", entry)
+            )
+    except NotAuthentic as error:
+        raise KeystoreUnusable(f"the secret of {entry.id} does not open: damaged") from error
+
+
 def open_key_signer(dek: Secret, entry: KeyEntry) -> Signer:
     """Raises: KeystoreUnusable: damaged, or it is the secret of another public key."""
     try:
-        with (
-            derive_subkey(dek, b"secret") as subkey,
-            open_sealed(
-                subkey, entry.sealed_secret, context=_entry_context(b"secret", entry)
-            ) as secret,
-        ):
+        with open_secret(dek, entry) as secret:
             signer = open_signer(entry.public_key.type, secret.reveal())
-    except (NotAuthentic, BadKey) as error:
+    except BadKey as error:
         raise KeystoreUnusable(f"the secret of {entry.id} does not open: damaged") from error
     if signer.public_key != entry.public_key:
         raise KeystoreUnusable(f"the secret of {entry.id} belongs to another public key")

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Final, Self, final
 
@@ -23,9 +24,7 @@ from gadget.keychain.envelope import PRODUCTION_KDF, SALT_BYTES, KdfParameters
 from gadget.keychain.errors import (
     AlreadyInitialised,
     DeleteRefused,
-    KeychainError,
     KeyExists,
-    KeyNotFound,
     KeystoreUnusable,
     NewRefused,
     NoKeys,
@@ -35,13 +34,16 @@ from gadget.keychain.errors import (
 )
 from gadget.keychain.failover import Failover
 from gadget.keychain.key import Key
+from gadget.keychain.key_transfer import KeyTransfer
 from gadget.keychain.keystore import Keystore
 from gadget.keychain.keystore_record import (
+    EXPORTABLE,
     KEYS_LIMIT,
     TOMBSTONES_LIMIT,
     KeyEntry,
     KeystoreRecord,
 )
+from gadget.keychain.outcomes import lock_key, no_key, unlock_key
 from gadget.keychain.secret import Secret
 from tezos.keys import KeyType
 
@@ -59,6 +61,7 @@ class Keyring:
 
     Attributes:
         failover: what changes the marks of keys, and where they may sign.
+        transfer: what takes keys out, and in.
 
     Args:
         kdf: what the passphrase costs; `open` takes no other than the production parameters.
@@ -83,6 +86,9 @@ class Keyring:
         self._fault: KeystoreUnusable | None = None
         self._change_lock = trio.Lock()
         self.failover = Failover(self, self._changes)
+        self.transfer = KeyTransfer(
+            self, self._changes, self._admission, kdf=kdf, random_bytes=random_bytes
+        )
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -115,7 +121,7 @@ class Keyring:
         if record is not None:
             self._admission.load()
             for entry in record.keys:
-                self._add(entry)
+                self.add(entry)
 
     @property
     def is_initialised(self) -> bool:
@@ -168,26 +174,34 @@ class Keyring:
         logger.info("keystore created", extra={"deterministic": deterministic})
 
     async def new(
-        self, passphrase: Secret, key_id: str, key_type: KeyType, chain_id: bytes | None
+        self,
+        passphrase: Secret,
+        key_id: str,
+        key_type: KeyType,
+        chain_id: bytes | None,
+        *,
+        exportable: bool = False,
     ) -> KeyStatus:
         """Makes a key, locked.
 
         Args:
             key_id: 1 to 64 of a-z 0-9 _ -
             chain_id: the one chain it will sign on; None: the first one that it is asked for.
+            exportable: whether it may ever leave the board.
 
         Raises:
             KeychainError: there is no such key.
         """
         with during(Operation.NEW):
             async with self._change_lock:
-                record = self._record()
-                self._check_new(record, key_id)
+                self.check_new(key_id)
+                make = partial(
+                    self._changes.make_key,
+                    chain_id=chain_id,
+                    flags=EXPORTABLE if exportable else 0,
+                )
                 with await self._admit(passphrase) as kek, trio.CancelScope(shield=True):
-                    entry = await trio.to_thread.run_sync(
-                        self._changes.make_key, kek, key_id, key_type, chain_id
-                    )
-                    key = self._add(entry)
+                    key = self.add(await trio.to_thread.run_sync(make, kek, key_id, key_type))
         logger.info("key created", extra={"key": key.address, "id": key_id})
         return key.status()
 
@@ -205,7 +219,7 @@ class Keyring:
                 self._record()
                 keys = self._select(ids)
                 with await self._admit(passphrase) as kek, trio.CancelScope(shield=True):
-                    outcomes = [await _unlock(key_id, key, kek) for key_id, key in keys]
+                    outcomes = [await unlock_key(key_id, key, kek) for key_id, key in keys]
         return tuple(outcomes)
 
     async def lock(self, ids: tuple[str, ...]) -> tuple[KeyOutcome, ...]:
@@ -216,7 +230,7 @@ class Keyring:
         """
         with during(Operation.LOCK):
             self._check_usable()
-            return tuple([await _lock(key_id, key) for key_id, key in self._select(ids)])
+            return tuple([await lock_key(key_id, key) for key_id, key in self._select(ids)])
 
     async def delete(self, passphrase: Secret, key_id: str) -> None:
         """Deletes a key for good and leaves a tombstone of its marks.
@@ -229,7 +243,7 @@ class Keyring:
                 record = self._record()
                 ((_, key),) = self._select((key_id,))
                 if key is None:
-                    raise _no_key(key_id)
+                    raise no_key(key_id)
                 if len(record.tombstones) >= TOMBSTONES_LIMIT:
                     raise DeleteRefused(f"there are {TOMBSTONES_LIMIT} tombstones, no room")
                 with await self._admit(passphrase) as kek, trio.CancelScope(shield=True):
@@ -273,7 +287,7 @@ class Keyring:
         for key in self._keys.values():
             if key.entry.id == key_id:
                 return key
-        raise _no_key(key_id)
+        raise no_key(key_id)
 
     async def _bury(self, key: Key, kek: Secret) -> None:
         marks = await key.bury(kek)
@@ -281,7 +295,11 @@ class Keyring:
         key.mark_deleted()
         del self._keys[key.address]
 
-    def _add(self, entry: KeyEntry) -> Key:
+    def at(self, address: str) -> Key | None:
+        return self._keys.get(address)
+
+    def add(self, entry: KeyEntry) -> Key:
+        """Takes a key into memory that the record names."""
         key = Key(entry, self._disk, self._random_bytes)
         self._keys[key.address] = key
         return key
@@ -309,7 +327,7 @@ class Keyring:
         key = self._keys.get(address)
         if key is None:
             self._check_usable()
-            raise _no_key(address)
+            raise no_key(address)
         return key
 
     def _select(self, ids: tuple[str, ...]) -> list[tuple[str, Key | None]]:
@@ -318,29 +336,10 @@ class Keyring:
             raise NoKeys("there are no keys")
         return [(key_id, by_id.get(key_id)) for key_id in dict.fromkeys(ids or by_id)]
 
-    def _check_new(self, record: KeystoreRecord, key_id: str) -> None:
+    def check_new(self, key_id: str) -> None:
+        """Raises: KeyExists, NewRefused, NotInitialised, KeystoreUnusable."""
+        record = self._record()
         if any(entry.id == key_id for entry in record.keys):
             raise KeyExists(f"there is a key {key_id} already")
         if len(record.keys) >= KEYS_LIMIT:
             raise NewRefused(f"there are {KEYS_LIMIT} keys, no room for more")
-
-
-async def _unlock(key_id: str, key: Key | None, kek: Secret) -> KeyOutcome:
-    try:
-        if key is None:
-            raise _no_key(key_id)
-        return KeyOutcome(id=key_id, code=0, message=await key.unlock(kek))
-    except KeychainError as error:
-        return KeyOutcome(id=key_id, code=int(error.code), message=str(error))
-
-
-async def _lock(key_id: str, key: Key | None) -> KeyOutcome:
-    if key is None:
-        error = _no_key(key_id)
-        return KeyOutcome(id=key_id, code=int(error.code), message=str(error))
-    await key.lock()
-    return KeyOutcome(id=key_id, code=0, message="")
-
-
-def _no_key(name: str) -> KeyNotFound:
-    return KeyNotFound(f"there is no key {name}")

@@ -21,6 +21,7 @@ from tezos.errors import TezosError
 from tezos.keys import KeyType, PublicKey, address_type
 
 __all__ = [
+    "EXPORTABLE",
     "KEYS_LIMIT",
     "RECORD_LIMIT_BYTES",
     "TOMBSTONES_LIMIT",
@@ -31,6 +32,7 @@ __all__ = [
     "encode_record",
 ]
 
+EXPORTABLE: Final = 0x01  # the flag of a key that may leave the board
 KEYS_LIMIT: Final = 64
 TOMBSTONES_LIMIT: Final = 256
 RECORD_LIMIT_BYTES: Final = 1024 * 1024
@@ -69,7 +71,7 @@ class KeyEntry:
     Args:
         proof: the proof of possession of a tz4 key; None for the other types.
         chain_id: the one chain it signs on; None: the first that it is asked to sign on.
-        flags: 0; an unknown right is not ignored but refused.
+        flags: 0 or EXPORTABLE; an unknown right is not ignored but refused.
         last_level: the last that a retired key may sign. Its marks say so too, and are what counts;
             this is what is left of it when they are lost.
     """
@@ -91,11 +93,15 @@ class KeyEntry:
         _check(self.chain_id is None or len(self.chain_id) == 4, "chain id: expected 4 bytes")
         for sealed in (self.wrapped_dek, self.sealed_secret):
             _check(len(sealed) == _SEALED_KEY_BYTES, "sealed key: wrong size")
-        _check(self.flags == 0, "key flags: unknown")
+        _check(self.flags in (0, EXPORTABLE), "key flags: unknown")
         _check(
             self.last_level is None or 0 <= self.last_level < 2**31,
             "last level: expected 0 to 2**31-1",
         )
+
+    @property
+    def is_exportable(self) -> bool:
+        return bool(self.flags & EXPORTABLE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from tezos.keys import encode_chain_id
 __all__ = [
     "LAST_ROUND",
     "check_plausible",
+    "close_marks",
     "lost_marks",
     "merge_marks",
     "raise_to",
@@ -72,6 +73,18 @@ def retire_marks(marks: Marks, last_level: int) -> Marks:
             f"the key is retired above level {marks.last_level}: that can be lowered, never raised"
         )
     return replace(marks, last_level=last_level)
+
+
+def close_marks(marks: Marks, chain_id: bytes) -> Marks:
+    """Returns marks with which nothing can be signed any more: the highest level so far is used up
+    and is the last one.
+
+    Args:
+        chain_id: the one that the key signs on; a retired key stays there.
+    """
+    level = marks.on_chain(chain_id).highest or 0
+    last_level = level if marks.last_level is None else min(level, marks.last_level)
+    return replace(raise_to(marks, chain_id, level), last_level=last_level)
 
 
 def merge_marks(marks: Marks, others: Marks) -> Marks:

@@ -12,6 +12,7 @@ import click
 from broker.messages import KeyStatus
 from host.client import Client
 from host.commands.board import PASSPHRASE_S, ask, choose_board
+from host.commands.key_files import keys_group
 from host.commands.marks import marks_group
 from host.commands.options import (
     Options,
@@ -169,5 +170,6 @@ def _show(options: Options, key: KeyStatus, text: str) -> None:
 
 
 _advanced.add_command(marks_group)
+_advanced.add_command(keys_group)
 
 COMMANDS: Final = {"advanced": _advanced}

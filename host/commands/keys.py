@@ -70,14 +70,17 @@ def _init(options: Options, deterministic: bool, passphrase_file: str | None) ->
     metavar="mainnet|NetX...|first",
     help="The one chain that the keys sign on; first: the first that they are asked for.",
 )
+@click.option("--exportable", is_flag=True, help="Let the keys be exported to another board later.")
 @passphrase_option
 @board_options
 @click.pass_obj
 def _new(
     options: Options,
+    *,
     names: tuple[str, ...],
     key_type: str,
     chain: str,
+    exportable: bool,
     passphrase_file: str | None,
 ) -> None:
     """Create keys on the board.
@@ -91,7 +94,7 @@ def _new(
 
     async def create(client: Client) -> None:
         for name in names:
-            key = await client.new(passphrase, name, key_type, chain_id)
+            key = await client.new(passphrase, name, key_type, chain_id, exportable=exportable)
             created.append(key)  # now: it must be shown where the next one fails
 
     try:

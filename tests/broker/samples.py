@@ -8,8 +8,12 @@ from broker.messages import (
     DeleteResponse,
     Error,
     ErrorCode,
+    ExportKeyRequest,
+    ExportKeyResponse,
     ExportMarksRequest,
     ExportMarksResponse,
+    ImportKeyRequest,
+    ImportKeyResponse,
     ImportMarksRequest,
     ImportMarksResponse,
     InitInfoRequest,
@@ -104,7 +108,7 @@ REQUESTS: Final[tuple[Request, ...]] = (
     StatusRequest(),
     InitInfoRequest(),
     InitRequest(passphrase=b"pass", deterministic=True),
-    NewRequest(passphrase=b"pass", id="k", type="tz4", chain_id=None),
+    NewRequest(passphrase=b"pass", id="k", type="tz4", chain_id=None, exportable=False),
     UnlockRequest(passphrase=b"", ids=("a", "b")),
     LockRequest(ids=()),
     DeleteRequest(passphrase=b"pass", id="k"),
@@ -116,6 +120,8 @@ REQUESTS: Final[tuple[Request, ...]] = (
     RetireRequest(passphrase=b"pass", id="k", last_level=0),
     ExportMarksRequest(id="k"),
     ImportMarksRequest(passphrase=b"pass", keys=(_MARKS,)),
+    ExportKeyRequest(passphrase=b"pass", id="k", file_passphrase=b"word"),
+    ImportKeyRequest(passphrase=b"pass", id=None, file_passphrase=b"word", sealed=bytes(4096)),
 )
 RESPONSES: Final[tuple[Response, ...]] = (
     Error(code=ErrorCode.STALE_WATERMARK, message="level 5 was signed already"),
@@ -137,4 +143,6 @@ RESPONSES: Final[tuple[Response, ...]] = (
     RetireResponse(key=_OPEN_KEY),
     ExportMarksResponse(marks=_MARKS),
     ImportMarksResponse(outcomes=_OUTCOMES),
+    ExportKeyResponse(pkh="tz4", sealed=bytes(4096)),
+    ImportKeyResponse(key=_OPEN_KEY),
 )

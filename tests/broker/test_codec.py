@@ -76,7 +76,7 @@ def test_enumerations_are_sent_as_their_values() -> None:
     class KeyType(StrEnum):
         TZ4 = "tz4"
 
-    request = NewRequest(passphrase=b"", id="a", type=KeyType.TZ4, chain_id=None)
+    request = NewRequest(passphrase=b"", id="a", type=KeyType.TZ4, chain_id=None, exportable=False)
     decoded = decode_request(encode_request(request))
     assert isinstance(decoded, NewRequest)
     assert type(decoded.type) is str

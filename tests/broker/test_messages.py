@@ -45,7 +45,7 @@ KEY = KeyStatus(
     [
         SignRequest(pkh="tz4", message=b"hidden"),
         InitRequest(passphrase=b"hidden", deterministic=False),
-        NewRequest(passphrase=b"hidden", id="a", type="tz4", chain_id=None),
+        NewRequest(passphrase=b"hidden", id="a", type="tz4", chain_id=None, exportable=False),
         UnlockRequest(passphrase=b"hidden", ids=()),
         messages.DeleteRequest(passphrase=b"hidden", id="a"),
         messages.PasswdRequest(passphrase=b"hidden", new_passphrase=b"hidden"),
@@ -53,6 +53,10 @@ KEY = KeyStatus(
         messages.SetChainRequest(passphrase=b"hidden", id="a", chain_id=""),
         messages.RetireRequest(passphrase=b"hidden", id="a", last_level=0),
         messages.ImportMarksRequest(passphrase=b"hidden", keys=()),
+        messages.ExportKeyRequest(passphrase=b"hidden", id="a", file_passphrase=b"hidden"),
+        messages.ImportKeyRequest(
+            passphrase=b"hidden", id=None, file_passphrase=b"hidden", sealed=b"hidden"
+        ),
     ],
     ids=lambda message: type(message).__name__,
 )
@@ -183,5 +187,6 @@ def test_codes_are_stable() -> None:
     """A change here is a change of the wire: docs/protocol.md, version rule."""
     assert {code.value for code in ErrorCode} == {
         *(1, 10, 11, 12, 13, 20, 30, 31, 32, 33, 34, 35, 36, 37, 38, 40, 41, 42, 43, 44),
-        *(50, 51, 60, 61, 62, 70, 80, 81, 82, 83, 84, 90, 91, 92, 93, 98, 99, 100, 1000, 1001),
+        *(50, 51, 60, 61, 62, 70, 80, 81, 82, 83, 84, 85, 86),
+        *(90, 91, 92, 93, 98, 99, 100, 1000, 1001),
     }

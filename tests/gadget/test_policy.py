@@ -6,7 +6,9 @@ from broker.contract import INTERFACE_MANAGE, INTERFACE_SIGN
 from broker.messages import (
     DeleteRequest,
     ErrorCode,
+    ExportKeyRequest,
     ExportMarksRequest,
+    ImportKeyRequest,
     ImportMarksRequest,
     InitInfoRequest,
     InitRequest,
@@ -31,7 +33,7 @@ LOOKING: tuple[Request, ...] = (PingRequest(token=b""), StatusRequest(), Version
 MANAGING: tuple[Request, ...] = (
     InitInfoRequest(),
     InitRequest(passphrase=b"p", deterministic=False),
-    NewRequest(passphrase=b"p", id="a", type="tz4", chain_id=None),
+    NewRequest(passphrase=b"p", id="a", type="tz4", chain_id=None, exportable=False),
     UnlockRequest(passphrase=b"p", ids=()),
     LockRequest(ids=()),
     DeleteRequest(passphrase=b"p", id="a"),
@@ -43,6 +45,8 @@ MANAGING: tuple[Request, ...] = (
     RetireRequest(passphrase=b"p", id="a", last_level=1),
     ExportMarksRequest(id="a"),
     ImportMarksRequest(passphrase=b"p", keys=()),
+    ExportKeyRequest(passphrase=b"p", id="a", file_passphrase=b"q"),
+    ImportKeyRequest(passphrase=b"p", id="a", file_passphrase=b"q", sealed=b""),
 )
 SIGN = SignRequest(pkh="tz4", message=b"")
 

@@ -111,9 +111,16 @@ class FakeBoard:
         await self._take(f"init deterministic={deterministic}", passphrase)
 
     async def new(
-        self, passphrase: bytes, key_id: str, key_type: str, chain_id: str | None
+        self,
+        passphrase: bytes,
+        key_id: str,
+        key_type: str,
+        chain_id: str | None,
+        *,
+        exportable: bool = False,
     ) -> KeyStatus:
-        await self._take(f"new {key_id} {key_type} {chain_id}", passphrase)
+        leaves = " exportable" if exportable else ""
+        await self._take(f"new {key_id} {key_type} {chain_id}{leaves}", passphrase)
         if key_id in self.refuse_ids:
             raise Refused(ErrorCode.NEW_KEY_EXISTS, f"there is a key {key_id}")
         signer = make_signer(KeyType(key_type), len(self.signers))

@@ -90,9 +90,11 @@ class Board:
         key_id: str,
         key_type: KeyType = KeyType.TZ1,
         chain_id: bytes | None = MAINNET,
+        *,
+        exportable: bool = False,
     ) -> KeyStatus:
         with passphrase() as secret:
-            return await self.keyring.new(secret, key_id, key_type, chain_id)
+            return await self.keyring.new(secret, key_id, key_type, chain_id, exportable=exportable)
 
     async def delete(self, key_id: str) -> None:
         with passphrase() as secret:

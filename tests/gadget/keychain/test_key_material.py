@@ -15,7 +15,7 @@ from gadget.keychain.key_material import (
     open_seed,
     seal_seed,
 )
-from gadget.keychain.keystore_record import KeyEntry
+from gadget.keychain.keystore_record import EXPORTABLE, KeyEntry
 from gadget.keychain.mark_record import BadMarks, encode_marks
 from gadget.keychain.marks import Marks
 from gadget.keychain.secret import Secret
@@ -33,6 +33,7 @@ def _make(key_id: str = "baker", key_type: KeyType = KeyType.TZ1) -> MadeKey:
             signer=signer,
             secret=secret,
             chain_id=None,
+            flags=0,
             kek=Secret(_KEK),
             random_bytes=os.urandom,
         )
@@ -60,6 +61,7 @@ def test_a_piece_of_another_key_does_not_open() -> None:
         replace(entry, public_key=other.public_key),
         replace(entry, wrapped_dek=other.wrapped_dek),
         replace(entry, sealed_secret=other.sealed_secret),
+        replace(entry, flags=EXPORTABLE),
     ):
         with pytest.raises(KeystoreUnusable, match="damaged"):
             _open(changed)
@@ -72,6 +74,7 @@ def test_a_secret_that_belongs_to_another_public_key_is_refused() -> None:
             signer=open_signer(KeyType.TZ1, b"t" * 32),
             secret=secret,
             chain_id=None,
+            flags=0,
             kek=Secret(_KEK),
             random_bytes=os.urandom,
         )

@@ -177,7 +177,7 @@ def test_wrong_values_can_not_exist() -> None:
         lambda: replace(entry, chain_id=b"abc"),
         lambda: replace(entry, wrapped_dek=b""),
         lambda: replace(entry, sealed_secret=b""),
-        lambda: replace(entry, flags=1),
+        lambda: replace(entry, flags=2),
         lambda: replace(_RECORD, keys=(entry, entry)),
         lambda: replace(_RECORD, keys=(entry, replace(entry, id="other"))),
         lambda: replace(_RECORD, tombstones=(stone, stone)),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gadget.keychain import keystore_record, mark_record, throttle
+from gadget.keychain import key_file, keystore_record, mark_record, throttle
 
 _TEXT = (Path(__file__).parents[3] / "docs/on-disk.md").read_text()
 _SECTION = re.compile(r"^### (.+?) \((\d+) bytes.*?\)$\n(.*?)(?=^#)", re.MULTILINE | re.DOTALL)
@@ -17,6 +17,8 @@ _SIZES = {
     "Marks: body": mark_record._BODY.size,
     "Marks: chain": mark_record._CHAIN.size,
     "Marks: mark": mark_record._MARK.size,
+    "Exported key: header": key_file._HEADER.size,
+    "Exported key: body": key_file._BODY.size,
     "Throttle": throttle.THROTTLE_BYTES,
 }
 
