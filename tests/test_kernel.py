@@ -44,3 +44,10 @@ def test_every_fault_scenario_in_its_quick_form(tmp_path: Path) -> None:
     for number in numbers:
         outcome = Outcome.from_json(outcome_file(tmp_path, number).read_text())
         assert outcome.passed, (number, outcome.problems)
+
+
+def test_a_key_moves_from_board_to_board(tmp_path: Path) -> None:
+    disk = tmp_path / "disk.img"
+    with disk.open("wb") as file:
+        file.truncate(64 * 1024 * 1024)
+    run_kernel_tests("test_failover.py", disk=disk)

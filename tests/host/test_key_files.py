@@ -8,7 +8,6 @@ import pytest
 
 from broker.messages import ErrorCode
 from host import key_file
-from host.commands import key_files
 from host.errors import ExitStatus, HostError, Refused, UsageError
 from tests.gadget.keychain.board import attest
 from tests.host.desk import Desk, open_desk
@@ -101,7 +100,7 @@ def test_a_file_that_can_not_be_written_after_all_is_explained(
     file = tmp_path / "mobile.json"
     arguments = ("--device", "a1", "advanced", "keys", "export", "mobile", str(file), "--yes")
     with monkeypatch.context() as patch:
-        patch.setattr(key_files.os, "fsync", fail)
+        patch.setattr("host.commands.key_files.os.fsync", fail)
         line = desk.refuse(ExitStatus.FAILED, *arguments, *words)
     assert "mobile is retired" in line
     assert "again" in line
