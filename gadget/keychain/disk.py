@@ -10,8 +10,10 @@ two signers on one set of marks would sign twice.
 
 import errno
 import fcntl
+import logging
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol, Self, final
 
@@ -20,11 +22,16 @@ import trio
 from gadget.aio import AioContext
 from gadget.errors import SlotsInUseError
 from gadget.keychain.journal_mode import find_journals_data
+from gadget.uring import WriteRing, open_write_ring
 
 __all__ = ["DISK_ERRORS", "MARKS_FOLDER", "Disk", "FolderDisk", "PendingSync", "folder_of"]
 
+logger = logging.getLogger(__name__)
+
 MARKS_FOLDER: Final = "marks"
 _FOLDERS: Final = ("", MARKS_FOLDER)
+# As many as there may be requests in work, on both interfaces.
+_RINGS_LIMIT: Final = 16
 
 # What a disk operation may raise; each of them means "unknown what is on the medium".
 DISK_ERRORS: Final = (OSError, SlotsInUseError, trio.ClosedResourceError)
@@ -74,8 +81,13 @@ class Disk(Protocol):
         """Returns a handle of an existing file, good until `close_file`."""
         ...
 
-    def overwrite(self, handle: int, data: bytes) -> int:
-        """Writes at the beginning, into the page cache. Returns how many bytes were taken."""
+    def start_writes(self, writes: Sequence[tuple[int, bytes]]) -> PendingSync:
+        """Begins to write each block at the beginning of its file, in this order, and then to make
+        the content of the last file durable. Returns at once.
+
+        Args:
+            writes: one or two of (handle, at most 4,096 bytes).
+        """
         ...
 
     def start_sync(self, handle: int) -> PendingSync:
@@ -94,9 +106,17 @@ def folder_of(name: str) -> str:
 class FolderDisk:
     """A folder of the file system. Made by `open`; `close` gives the folder free."""
 
-    def __init__(self, folders: dict[str, int], aio: AioContext, *, journals_data: bool) -> None:
+    def __init__(
+        self,
+        folders: dict[str, int],
+        aio: AioContext,
+        rings: list[WriteRing],
+        *,
+        journals_data: bool,
+    ) -> None:
         self._folders = folders
         self._aio = aio
+        self._rings = rings
         self._handles: set[int] = set()
         self.journals_data = journals_data
 
@@ -114,13 +134,16 @@ class FolderDisk:
             _lock(root, folder)
             _make_folder(root, MARKS_FOLDER)
             folders[MARKS_FOLDER] = _open_folder(Path(MARKS_FOLDER), root)
-            return cls(folders, aio, journals_data=find_journals_data(os.fstat(root).st_dev))
+            journals_data = find_journals_data(os.fstat(root).st_dev)
+            return cls(folders, aio, _open_rings(), journals_data=journals_data)
         except BaseException:
             for fd in folders.values():
                 os.close(fd)
             raise
 
     def close(self) -> None:
+        for ring in self._rings:
+            ring.close()
         for fd in (*self._handles, *self._folders.values()):
             os.close(fd)
         self._handles.clear()
@@ -163,8 +186,24 @@ class FolderDisk:
         self._handles.add(handle)
         return handle
 
-    def overwrite(self, handle: int, data: bytes) -> int:
-        return os.pwrite(handle, data, 0)
+    def start_writes(self, writes: Sequence[tuple[int, bytes]]) -> PendingSync:
+        last = writes[-1][0]
+        if self._rings:
+            return self._find_free_ring().start(writes, last)
+        for handle, block in writes:
+            written = os.pwrite(handle, block, 0)
+            if written != len(block):
+                raise OSError(errno.EIO, f"only {written} of {len(block)} bytes were written")
+        return self._aio.submit_fdsync(last)
+
+    def _find_free_ring(self) -> WriteRing:
+        for ring in self._rings:
+            if ring.is_free():
+                return ring
+        if len(self._rings) == _RINGS_LIMIT:
+            raise SlotsInUseError(f"all {_RINGS_LIMIT} rings have a write on its way")
+        self._rings.append(open_write_ring())
+        return self._rings[-1]
 
     def start_sync(self, handle: int) -> PendingSync:
         return self._aio.submit_fdsync(handle)
@@ -186,6 +225,15 @@ class FolderDisk:
             os.close(fd)
             raise OSError(errno.EINVAL, "not a regular file", name)
         return fd
+
+
+def _open_rings() -> list[WriteRing]:
+    """Returns a first ring; none where the kernel has none, and then Linux AIO does the work."""
+    try:
+        return [open_write_ring()]
+    except OSError as error:
+        logger.info("marks are written without io_uring", extra={"reason": str(error)})
+        return []
 
 
 def _open_folder(path: Path, parent: int | None) -> int:

@@ -5,7 +5,6 @@ Knows neither keys nor layouts. Called by `keystore`, `mark_store` and `admissio
 """
 
 import contextlib
-import errno
 import logging
 from collections.abc import Sequence
 from typing import Final, final
@@ -91,9 +90,8 @@ class Slots:
         """
         if self._disk.journals_data:
             # One commit carries them all, or a prefix of them: jbd2 commits in order.
-            for index in range(len(blocks) - 1):
-                self._overwrite(index, blocks[index])
-            return PendingWrite(self, blocks, self.start(len(blocks) - 1, blocks[-1]), ())
+            writes = list(zip(self._handles, blocks, strict=True))
+            return PendingWrite(self, blocks, self._disk.start_writes(writes), ())
         # Not before the first slot is durable may the second be touched. The slot that was written
         # last goes first: if that write failed, this is the one that may be torn.
         first = self._first
@@ -108,13 +106,7 @@ class Slots:
     def start(self, index: int, block: bytes) -> PendingSync:
         """Overwrites one slot and begins to make it durable."""
         self._first = index
-        self._overwrite(index, block)
-        return self._disk.start_sync(self._handles[index])
-
-    def _overwrite(self, index: int, block: bytes) -> None:
-        written = self._disk.overwrite(self._handles[index], block)
-        if written != len(block):
-            raise OSError(errno.EIO, f"only {written} of {len(block)} bytes were written")
+        return self._disk.start_writes([(self._handles[index], block)])
 
     def close(self) -> None:
         for handle in self._handles:

@@ -200,6 +200,12 @@ class FakeDisk:
         self._leave(fault)
         return taken
 
+    def start_writes(self, writes: Sequence[tuple[int, bytes]]) -> "_FakeSync":
+        for handle, block in writes:
+            if self.overwrite(handle, block) != len(block):
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return self.start_sync(writes[-1][0])
+
     def start_sync(self, handle: int) -> "_FakeSync":
         self._leave(self._enter("start_sync", changes=True))
         file = self._handles[handle]

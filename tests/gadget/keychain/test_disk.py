@@ -6,11 +6,13 @@ import os
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import trio
 
 from gadget.aio import AioContext, open_aio
+from gadget.keychain import disk as disk_module
 from gadget.keychain.disk import Disk, FolderDisk, folder_of
 from tests.fakes.disk import FakeDisk
 
@@ -24,11 +26,20 @@ async def aio() -> AsyncIterator[AioContext]:
     await context.aclose()
 
 
-@pytest.fixture(params=["folder", "fake", "fake journal"])
+def _refuse_ring() -> NoReturn:
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+
+@pytest.fixture(params=["folder", "folder without io_uring", "fake", "fake journal"])
 async def disk(
-    request: pytest.FixtureRequest, tmp_path: Path, aio: AioContext
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    aio: AioContext,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Disk]:
-    if request.param == "folder":
+    if request.param.startswith("folder"):
+        if request.param != "folder":
+            monkeypatch.setattr(disk_module, "open_write_ring", _refuse_ring)
         real = FolderDisk.open(tmp_path / "data", aio)
         yield real
         real.close()
@@ -86,45 +97,80 @@ async def test_what_is_absent_is_not_found(disk: Disk) -> None:
         disk.rename("one", "two")
 
 
-async def test_overwriting_is_seen_at_once_and_synced(disk: Disk) -> None:
+async def test_what_is_written_is_durable_and_read(disk: Disk) -> None:
     disk.write_new("one", bytes(4096))
     handle = disk.open_file("one")
-    assert disk.overwrite(handle, _BLOCK) == 4096
-    assert disk.read("one", 9999) == _BLOCK
-    await disk.start_sync(handle).wait()
+    await disk.start_writes([(handle, _BLOCK)]).wait()
     disk.close_file(handle)
     assert disk.read("one", 9999) == _BLOCK
 
 
-async def test_a_sync_that_has_succeeded_says_so_without_waiting(disk: Disk) -> None:
+async def test_two_files_are_written_by_one_start(disk: Disk) -> None:
+    handles = []
+    for name in ("one", "two"):
+        disk.write_new(name, bytes(4096))
+        handles.append(disk.open_file(name))
+    for number in range(20):
+        blocks = [bytes([number, index]) * 2048 for index in range(2)]
+        await disk.start_writes(list(zip(handles, blocks, strict=True))).wait()
+        assert [disk.read(name, 9999) for name in ("one", "two")] == blocks
+
+
+async def test_a_write_that_has_succeeded_says_so_without_waiting(disk: Disk) -> None:
     disk.write_new("one", bytes(4096))
     handle = disk.open_file("one")
-    disk.overwrite(handle, _BLOCK)
-    sync = disk.start_sync(handle)
-    if not sync.has_succeeded():
-        await sync.wait()
-    assert sync.has_succeeded()
-    await sync.wait()
+    write = disk.start_writes([(handle, _BLOCK)])
+    if not write.has_succeeded():
+        await write.wait()
+    assert write.has_succeeded()
+    await write.wait()
+    disk.close_file(handle)
+
+
+async def test_the_outcome_of_a_write_stays_its_own(disk: Disk) -> None:
+    disk.write_new("one", bytes(4096))
+    handle = disk.open_file("one")
+    writes = []
+    for _ in range(4):
+        writes.append(disk.start_writes([(handle, _BLOCK)]))
+        await writes[-1].wait()
+    assert all(write.has_succeeded() for write in writes)
+
+
+async def test_a_write_nobody_waits_for_stands_in_nobodys_way(disk: Disk) -> None:
+    disk.write_new("one", bytes(4096))
+    handle = disk.open_file("one")
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await disk.start_writes([(handle, bytes(4096))]).wait()
+    for _ in range(20):
+        await disk.start_writes([(handle, _BLOCK)]).wait()
+    assert disk.read("one", 9999) == _BLOCK
+
+
+async def test_a_sync_without_a_write_ends(disk: Disk) -> None:
+    disk.write_new("one", _BLOCK)
+    handle = disk.open_file("one")
+    await disk.start_sync(handle).wait()
     disk.close_file(handle)
 
 
 async def test_a_short_file_grows_by_overwriting(disk: Disk) -> None:
     disk.write_new("one", b"")
     handle = disk.open_file("one")
-    assert disk.overwrite(handle, _BLOCK) == 4096
+    await disk.start_writes([(handle, _BLOCK)]).wait()
     assert disk.read("one", 9999) == _BLOCK
     disk.close_file(handle)
 
 
-async def test_syncs_of_several_files_may_run_at_once(disk: Disk) -> None:
+async def test_writes_of_several_files_may_run_at_once(disk: Disk) -> None:
     handles = []
     for name in ("one", "two", "three"):
         disk.write_new(name, bytes(4096))
         handles.append(disk.open_file(name))
     async with trio.open_nursery() as nursery:
         for handle in handles:
-            disk.overwrite(handle, _BLOCK)
-            nursery.start_soon(disk.start_sync(handle).wait)
+            nursery.start_soon(disk.start_writes([(handle, _BLOCK)]).wait)
     for name in ("one", "two", "three"):
         assert disk.read(name, 9999) == _BLOCK
 

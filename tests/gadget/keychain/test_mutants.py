@@ -122,10 +122,8 @@ def test_a_write_to_one_slot_only_is_caught(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_both_slots_at_once_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def begin_at_once(self: Slots, blocks: tuple[bytes, bytes]) -> PendingWrite:
-        last = len(blocks) - 1
-        for index in range(last):
-            self._overwrite(index, blocks[index])
-        return PendingWrite(self, blocks, self.start(last, blocks[last]), range(last))
+        writes = list(zip(self._handles, blocks, strict=True))
+        return PendingWrite(self, blocks, self._disk.start_writes(writes), range(len(blocks) - 1))
 
     monkeypatch.setattr(Slots, "begin", begin_at_once)
     _assert_caught(_LOST, _TWO, _UNUSABLE)
