@@ -3,12 +3,13 @@
 Each breaks the workload as well as what opens the images, for good: use a process of its own.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from gadget.keychain import mark_record, mark_store
 from gadget.keychain.disk import FolderDisk, PendingSync
-from gadget.keychain.durable import PendingWrite, Slots
+from gadget.keychain.durable import PendingWrite
 from gadget.keychain.mark_record import StoredMarks
 from gadget.keychain.mark_store import MarkStore
 from gadget.keychain.marks import Marks
@@ -25,20 +26,25 @@ class _NoSync:
 
 
 def _sync_nothing() -> None:
+    def start_writes(self: FolderDisk, writes: Sequence[tuple[int, bytes]]) -> PendingSync:
+        for handle, block in writes:
+            os.pwrite(handle, block, 0)
+        return _NoSync()
+
     def start_sync(self: FolderDisk, handle: int) -> PendingSync:
         return _NoSync()
 
+    FolderDisk.start_writes = start_writes  # type: ignore[method-assign]
     FolderDisk.start_sync = start_sync  # type: ignore[method-assign]
 
 
 def _write_one_file() -> None:
-    real = Slots._overwrite
+    real = FolderDisk.start_writes
 
-    def overwrite(self: Slots, index: int, block: bytes) -> None:
-        if index == 0:
-            real(self, index, block)
+    def start_writes(self: FolderDisk, writes: Sequence[tuple[int, bytes]]) -> PendingSync:
+        return real(self, writes[:1])
 
-    Slots._overwrite = overwrite  # type: ignore[method-assign]
+    FolderDisk.start_writes = start_writes  # type: ignore[method-assign]
 
 
 def _release_before_written() -> None:
