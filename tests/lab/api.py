@@ -19,12 +19,15 @@ def run_in_lab(
     command: Sequence[str | Path],
     *,
     gadget: bool = False,
+    systemd: bool = False,
     out: Path | None = None,
     disk: Path | None = None,
     timeout_s: float = _TIMEOUT_S,
 ) -> "subprocess.CompletedProcess[str]":
     """Runs the command in a guest, in the project's folder; arguments as in arguments.py."""
-    words = lab_command(command, gadget=gadget, out=out, disk=disk, timeout_s=timeout_s)
+    words = lab_command(
+        command, gadget=gadget, systemd=systemd, out=out, disk=disk, timeout_s=timeout_s
+    )
     return run_process(words, folder=PROJECT, limit_s=timeout_s + _PREPARATION_S)
 
 
@@ -32,6 +35,7 @@ def lab_command(
     command: Sequence[str | Path],
     *,
     gadget: bool = False,
+    systemd: bool = False,
     out: Path | None = None,
     disk: Path | None = None,
     timeout_s: float = _TIMEOUT_S,
@@ -40,6 +44,8 @@ def lab_command(
     words = [sys.executable, "-m", "tests.lab", "--timeout", str(timeout_s)]
     if gadget:
         words.append("--gadget")
+    if systemd:
+        words.append("--systemd")
     for option, path in (("--out", out), ("--disk", disk)):
         if path is not None:
             words += (option, str(path))

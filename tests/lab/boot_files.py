@@ -15,8 +15,8 @@ __all__ = ["encode_settings", "find_initramfs"]
 
 _FOLDERS = ("bin", "dev", "extra", "host", "lab", "lib", "lib/modules", "proc", "root", "sys")
 _APPLETS = (
-    *("chmod", "cp", "ifconfig", "insmod", "ln", "mkdir", "mknod", "mount", "poweroff", "route"),
-    *("sh", "switch_root"),
+    *("cat", "chmod", "cp", "date", "ifconfig", "insmod", "ln", "mkdir", "mknod", "mount"),
+    *("poweroff", "route", "sh", "switch_root"),
 )
 _INIT = Path(__file__).parent / "guest" / "init"
 

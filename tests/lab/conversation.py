@@ -20,7 +20,7 @@ __all__ = ["Conversation"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _OUTPUTS = {"stdout": 1, "stderr": 2}
-_BOOT_S = 180.0
+_BOOT_S = 300.0
 _GRACE_S = 5.0
 _DRAIN_S = 10.0
 _PARENT_CHECK_S = 0.5

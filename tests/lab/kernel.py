@@ -21,7 +21,7 @@ __all__ = ["Kernel", "extract_vmlinux", "find_kernel", "order_modules"]
 MODULES = (
     *("virtio_mmio", "virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay"),
     *("virtio_rng", "virtio_blk", "virtio_net", "crc32c_generic", "ext4"),
-    *("dummy_hcd", "libcomposite", "usb_f_fs", "usbmon"),
+    *("dummy_hcd", "libcomposite", "usb_f_fs", "usbmon", "usb_f_ecm"),
 )
 _PACKAGES = {"x86_64": "linux-image-amd64", "aarch64": "linux-image-arm64"}
 _XZ_MAGIC = b"\xfd7zXZ\0"

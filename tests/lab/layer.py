@@ -13,10 +13,12 @@ from tests.lab.apt import SYSTEM_LISTS, open_fresh_lists
 from tests.lab.cache import Cache, name_content
 from tests.lab.errors import LabError
 from tests.lab.packages import fetch_package
+from tests.process.run import run_process
 
 __all__ = ["find_layer"]
 
 _PACKAGES: Final = ("systemd", "chrony")
+_LIMIT_S: Final = 120.0
 _INSTALLED: Final = Path("/var/lib/dpkg/status")
 # Since Debian 12 these are links into usr. A package of that time still has files "in" them, and a
 # folder of that name in the layer would hide the link.
@@ -53,6 +55,9 @@ def _find_missing(cache: Cache) -> tuple[str, ...]:
 
 def _unpack(package: Path, folder: Path) -> None:
     command = ["dpkg-deb", "--extract", str(package), str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = run_process(command, limit_s=_LIMIT_S)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise LabError(f"{package} can't be unpacked: {error}") from error
     if done.returncode != 0:
         raise LabError(f"{package} can't be unpacked: {done.stderr.strip()}")

@@ -86,4 +86,6 @@ def _choose_skipped(arguments: Arguments) -> tuple[str, ...]:
         skipped += ("failover", "net_failover", "virtio_net")
     if arguments.disk is None:
         skipped += ("virtio_blk", "jbd2", "mbcache", "crc16", "ext4")
+    if not arguments.systemd:
+        skipped += ("u_ether", "usb_f_ecm")
     return tuple(f"{name}.ko" for name in skipped)

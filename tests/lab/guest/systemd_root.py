@@ -44,14 +44,21 @@ _ETC: Final = {
     "machine-id": "7e250000000000000000000000000001\n",
     "nsswitch.conf": "passwd: files\ngroup: files\nshadow: files\nhosts: files\n",
     "passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n",
-    "group": "root:x:0:\nnogroup:x:65534:\n",
+    "group": "root:x:0:\nplugdev:x:46:\nnogroup:x:65534:\n",
     "shadow": "root:*:1::::::\n",
     "gshadow": "root:*::\n",
     "systemd/journald.conf": "[Journal]\nStorage=volatile\n",
 }
 _APP: Final = Path("/app")
-_ASSETS: Final = ("attach-gadget", "generate-serial", "setup-gadget")
-_DAEMONS: Final = {"ffs-registrar": "registrar", "tezsign-gadget": "gadget"}
+_HOST: Final = Path("/opt/tezsign")
+_ASSETS: Final = {
+    _APP: ("add-network-card", "attach-gadget", "generate-serial", "setup-gadget"),
+    _HOST: ("wait-for-chrony",),
+}
+_LAUNCHERS: Final = {
+    _APP: {"ffs-registrar": "registrar", "tezsign-gadget": "gadget"},
+    _HOST: {"tezsign": "host"},
+}
 _LAUNCHER: Final = """\
 #!/app/python/bin/python
 import sys
@@ -60,7 +67,14 @@ from {package}.__main__ import main
 sys.exit(main())
 """
 # The command's own service: not sandboxed, in the way of nobody.
-_UNTIL_READY: Final = "[Service]\nType=exec\nWatchdogSec=0\n"
+# Two emulated processors on a busy machine need more than the 30 s of the units.
+_PATIENT: Final = "[Service]\nTimeoutStartSec=240\n"
+_DROP_INS: Final = {
+    "tezsign": _PATIENT,
+    "ffs_registrar": f"{_PATIENT}Type=exec\nWatchdogSec=0\n",
+    "attach-gadget": _PATIENT,
+    "tezsign-host": _PATIENT,
+}
 _SERVICE: Final = """\
 [Unit]
 Description=The lab's command
@@ -116,9 +130,9 @@ def _replace_units(programs: Programs, assets: Path, plan: Mapping[str, Any]) ->
         (place / f"{target}.wants").mkdir()
         for name in names:
             (place / f"{target}.wants" / name).symlink_to(f"../{name}")
-    for name in ("tezsign", "ffs_registrar"):
+    for name, settings in _DROP_INS.items():
         (place / f"{name}.service.d").mkdir()
-        (place / f"{name}.service.d" / "lab.conf").write_text(_UNTIL_READY)
+        (place / f"{name}.service.d" / "lab.conf").write_text(settings)
     service = _SERVICE.format(python=plan["python"], project=plan["project"])
     (place / "tezsign-lab.service").write_text(service)
     _run(programs, "mount", "--bind", str(place), str(_UNITS))
@@ -140,19 +154,26 @@ def _make_shadow(folder: Path, files: Iterable[tuple[Path, str]]) -> Path:
 
 def _make_app(programs: Programs, assets: Path, plan: Mapping[str, Any]) -> None:
     """The checkout and its Python at places that no unit hides, whatever lies under /home."""
-    _run(programs, "mount", "-t", "tmpfs", "-o", "mode=755", "app", str(_APP))
+    for folder in (_APP, _HOST):
+        _run(programs, "mount", "-t", "tmpfs", "-o", "mode=755", "app", str(folder))
     for name, source in (("project", plan["project"]), ("python", plan["python_prefix"])):
         (_APP / name).mkdir()
         _run(programs, "mount", "--bind", source, str(_APP / name))
-    (_APP / "bin").mkdir()
-    programs_folder = _APP / "project" / assets.relative_to(plan["project"])
-    for name in _ASSETS:
-        (_APP / "bin" / name).symlink_to(programs_folder / name)
-    for name, package in _DAEMONS.items():
-        launcher = _APP / "bin" / name
-        launcher.write_text(_LAUNCHER.format(package=package))
-        launcher.chmod(0o755)
-    _run(programs, "mount", "-o", "remount,ro", str(_APP))
+    for folder in (_APP, _HOST):
+        _fill_bin(folder / "bin", assets, _ASSETS[folder], _LAUNCHERS[folder])
+        _run(programs, "mount", "-o", "remount,ro", str(folder))
+
+
+def _fill_bin(
+    folder: Path, assets: Path, names: Iterable[str], launchers: Mapping[str, str]
+) -> None:
+    folder.mkdir()
+    for name in names:
+        shutil.copyfile(assets / name, folder / name)
+    for name, package in launchers.items():
+        (folder / name).write_text(_LAUNCHER.format(package=package))
+    for path in folder.iterdir():
+        path.chmod(0o755)
 
 
 def _run(programs: Programs, *words: str) -> None:

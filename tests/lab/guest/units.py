@@ -9,7 +9,7 @@ from tests.lab.guest.programs import Programs
 
 __all__ = ["stop_units", "wait_units"]
 
-_LIMIT_S = 120.0
+_LIMIT_S = 240.0
 _POLL_S = 0.05
 
 
