@@ -17,7 +17,6 @@ import trio
 
 from broker.messages import ErrorCode, KeyOutcome, KeyStatus
 from host.errors import DeviceUnavailable, HostError, Refused, UsageError
-from host.outage import Outage
 
 __all__ = ["AutoUnlock", "BoardSession", "Passphrase", "UnlockClient"]
 
@@ -68,7 +67,6 @@ class AutoUnlock:
         # A hash under a key that nobody else has: what was refused, and not what it was.
         self._hash_key = secrets.token_bytes(32)
         self._refused: bytes | None = None
-        self._outage = Outage()
         self._seen: bytes | None = None
         self._is_done = False
         self._told = ""
@@ -88,12 +86,10 @@ class AutoUnlock:
             await self._board.wait_up()
             try:
                 await self._look()
-                self._outage.end()
                 delay_s = _LOOK_S
             except (DeviceUnavailable, trio.TooSlowError) as error:
-                # A link that is away, or a command that has the board's other interface.
-                if self._outage.fail(trio.current_time()):
-                    self._tell("keys are not unlocked yet", error)
+                # The session notices for itself, and tells.
+                logger.debug("not unlocked yet", extra={"reason": str(error)})
                 delay_s = _AGAIN_S
             except HostError as error:
                 self._tell("the board did not unlock its keys", error)
@@ -149,12 +145,11 @@ class AutoUnlock:
         logger.info("keys unlocked", extra={"keys": " ".join(unlocked)})
         return True
 
-    def _tell(self, event: str, error: Exception) -> None:
+    def _tell(self, event: str, error: HostError) -> None:
         """Says the same thing once."""
         told = f"{event}: {error}"
         if told != self._told:
-            reason = str(error) or "the board gives no answer"
-            fields = {"source": self._credential.source, "reason": reason}
+            fields = {"source": self._credential.source, "reason": str(error)}
             logger.error(event, extra=fields)
         self._told = told
 

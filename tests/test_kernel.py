@@ -23,9 +23,8 @@ _FAULTS_S: Final = 840
         ["test_registrar.py", "test_ep0.py"],
         ["test_endpoints.py"],
         ["test_host_stream.py", "test_host_usb.py"],
-        ["test_host_run.py"],
     ],
-    ids=["registrar", "endpoints", "host", "host run"],
+    ids=["registrar", "endpoints", "host"],
 )
 def test_in_the_lab(files: list[str]) -> None:
     run_kernel_tests(*files)

@@ -4,9 +4,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from tests.faults import mortal_gadget
 from tests.faults.bad_hosts import flood, open_and_close, send_junk, stop_reading
 from tests.faults.bus_events import reset_port, select_configuration, suspend_and_resume
+from tests.faults.cancels import cancel_receives
 from tests.faults.findings import Findings
+from tests.faults.kills import kill_gadget
 from tests.faults.orphans import kill_hosts
 from tests.faults.replug import replug_under_load
 from tests.faults.stack import Stack
@@ -22,6 +25,7 @@ class Scenario:
         number: of the list in docs/reliability.md; a letter where a point of it has several parts.
         run: what is done; its last argument is how often (or for how many seconds).
         limit_s: the lab's time limit for the full form.
+        gadget: the command that runs the gadget.
     """
 
     number: str
@@ -30,6 +34,7 @@ class Scenario:
     full: int
     quick: int
     limit_s: float
+    gadget: tuple[str, ...] = ("tezsign-gadget",)
 
 
 SCENARIOS: Final = (
@@ -74,6 +79,15 @@ SCENARIOS: Final = (
         limit_s=600,
     ),
     Scenario(
+        number="3a",
+        name="kill -9 of the gadget",
+        run=kill_gadget,
+        full=100,
+        quick=4,
+        limit_s=1800,
+        gadget=mortal_gadget.COMMAND,
+    ),
+    Scenario(
         number="4a",
         name="host that stops reading (seconds)",
         run=stop_reading,
@@ -104,6 +118,14 @@ SCENARIOS: Final = (
         full=1000,
         quick=100,
         limit_s=600,
+    ),
+    Scenario(
+        number="6c",
+        name="cancelled receives",
+        run=cancel_receives,
+        full=100_000,
+        quick=2000,
+        limit_s=900,
     ),
 )
 

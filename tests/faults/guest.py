@@ -39,7 +39,7 @@ def run_scenario(scenario: Scenario, *, is_quick: bool, out: Path) -> None:
     """On a board of its own; the daemons' logs are kept where a promise was broken."""
     findings = Findings(patience=_QUICK_PATIENCE if is_quick else 1.0)
     started_s = time.monotonic()
-    with open_stack() as stack:
+    with open_stack(scenario.gadget) as stack:
         try:
             count = scenario.quick if is_quick else scenario.full
             trio.run(scenario.run, stack, findings, count)

@@ -4,7 +4,7 @@ The keys stay on /data from one scenario of a boot to the next, so each begins a
 """
 
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
@@ -55,11 +55,17 @@ class Stack:
 
     def _free_level(self) -> int:
         levels = [question.place.level for question in self.ledger.latest()]
+        return max([*levels, *self.marks().values()], default=0) + 1
+
+    def marks(self) -> dict[tuple[str, str], int]:
+        """Levels by address and kind, as they were when the keys were unlocked."""
+        found = {}
         for key in self.keys:
-            if key.marks is not None:
-                marks = (key.marks.block, key.marks.preattestation, key.marks.attestation)
-                levels += [mark.level for mark in marks if mark is not None]
-        return max(levels, default=0) + 1
+            for kind in KINDS:
+                mark = getattr(key.marks, kind, None)
+                if mark is not None:
+                    found[key.pkh, kind] = mark.level
+        return found
 
     async def unlock(self) -> None:
         """Makes the keys where there are none, unlocks them and reads what they are."""
@@ -86,10 +92,10 @@ class Stack:
 
 
 @contextmanager
-def open_stack() -> Iterator[Stack]:
+def open_stack(gadget: Sequence[str]) -> Iterator[Stack]:
     """A board that is ready with unlocked keys; afterwards nothing of it runs."""
     with tempfile.TemporaryDirectory() as folder, open_board(Path(folder), DATA) as board:
-        board.start_gadget()
+        board.start_gadget(gadget)
         stack = Stack(board)
         trio.run(stack.unlock)
         yield stack
