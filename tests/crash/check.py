@@ -14,9 +14,9 @@ from gadget.keychain.keyring import Keyring
 from gadget.keychain.secret import Secret
 from gadget.keychain.throttle import WINDOW_MS
 from tests.crash.answered import NO_PLACE, Answered, KeyAnswers, Place, Presence, Votes
-from tests.crash.operations import build_payload
 from tests.crash.store import open_store
-from tezos.keys import KeyType
+from tests.crash.world import build_payload
+from tezos.keys import KeyType, parse_chain_id
 
 __all__ = ["Violation", "check_store", "check_unusable"]
 
@@ -97,7 +97,8 @@ def _check_presence(found: tuple[KeyStatus, ...], answered: Answered) -> None:
 
 async def _check_passphrases(keyring: Keyring, answered: Answered, clock: _Clock) -> None:
     right = []
-    for passphrase in (_WRONG_PASSPHRASE, *answered.retired_passphrases, *answered.passphrases):
+    former = answered.former_passphrases[-2:]
+    for passphrase in (_WRONG_PASSPHRASE, *former, *sorted(answered.passphrases)):
         clock.ms += WINDOW_MS
         if await _opens(keyring, passphrase):
             right.append(passphrase)
@@ -136,7 +137,13 @@ async def _makes_a_key(keyring: Keyring, passphrase: str) -> bool:
 async def _check_key(keyring: Keyring, status: KeyStatus, key: KeyAnswers) -> None:
     _demand(status.lock_state == "unlocked", f"{status.id} is {status.lock_state}")
     _demand(status.marks is not None, f"{status.id} has no marks")
-    for kind, votes in key.votes.items():
+    _demand(status.chain_id in key.chains, f"lost the chain of {status.id}: {status.chain_id}")
+    _demand(
+        status.last_level in key.last_levels, f"lost the end of {status.id}: {status.last_level}"
+    )
+    for (chain, kind), votes in key.votes.items():
+        if chain != status.chain_id:
+            continue
         found = getattr(status.marks, kind)
         mark = NO_PLACE if found is None else (found.level, found.round)
         where = f"{status.id} {kind}: the mark is {mark}, {votes.highest} was answered"
@@ -164,13 +171,18 @@ class _Probe:
             _demand(given is None, f"signed two payloads: {self._where} at {place}")
             given = await self._sign(payload)
             _demand(given in (None, signature), f"another signature: {self._where} at {place}")
-            if place == mark:
+            if place == mark > self._votes.raise_begun:
                 _demand(given is not None, f"refused to repeat an answer: {self._where} {place}")
         if mark != NO_PLACE:
             free = (mark[0] + 1, 0)
-            payload = build_payload(self._status.type, self._kind, free, variant=2)
-            given = await self._sign(payload)
-            _demand(given is not None, f"refused what is free: {self._where} at {free}")
+            given = await self._sign(self._build(free))
+            last = self._status.last_level
+            is_free = last is None or free[0] <= last
+            _demand((given is not None) == is_free, f"not as it is free: {self._where} at {free}")
+
+    def _build(self, place: Place) -> bytes:
+        chain_id = parse_chain_id(str(self._status.chain_id))
+        return build_payload(self._status.type, self._kind, place, 2, chain_id)
 
     async def _sign(self, payload: bytes) -> bytes | None:
         try:

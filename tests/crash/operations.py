@@ -4,136 +4,71 @@ Each operation says what it is about to do, does it, and says how it ended, thro
 disk (`Marker`). What the marks mean is `answered`'s.
 """
 
-import json
-import mmap
-import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from pathlib import Path
-from random import Random
 from typing import Final
 
-from gadget.keychain.errors import KeychainError
-from gadget.keychain.keyring import Keyring
+from gadget.keychain.mark_changes import LAST_ROUND
+from gadget.keychain.marks import ChainMarks, Mark, Marks
 from gadget.keychain.secret import Secret
-from tests import payloads
-from tests.crash.recording import DISK_BYTES, FILE_SYSTEM_BYTES
-from tezos.keys import MAINNET, KeyType
+from tests.crash.world import KINDS, Subject, World, build_payload
+from tezos.consensus import Kind
+from tezos.keys import MAINNET, KeyType, encode_chain_id
 
-__all__ = ["CHANGES", "Marker", "World", "build_payload", "init", "sign", "unlock"]
+__all__ = ["CHANGES", "init", "make_key", "sign", "unlock"]
 
-_SECTOR_BYTES: Final = 512
-_KEYS: Final = (2, 5)  # at least, at most
-_KINDS: Final = ("block", "preattestation", "attestation")
-_FIRST_LEVEL: Final = 1000
-
-
-class Marker:
-    """Writes marks behind the file system, past the page cache."""
-
-    def __init__(self, disk: Path) -> None:
-        self._fd = os.open(disk, os.O_WRONLY | os.O_DIRECT | os.O_CLOEXEC)
-        self._buffer = mmap.mmap(-1, DISK_BYTES - FILE_SYSTEM_BYTES)  # aligned, as O_DIRECT asks
-
-    def write(self, mark: dict[str, object]) -> None:
-        data = json.dumps(mark, separators=(",", ":")).encode()
-        size = -(-len(data) // _SECTOR_BYTES) * _SECTOR_BYTES
-        self._buffer[:size] = data.ljust(size, b"\0")
-        with memoryview(self._buffer)[:size] as view:
-            os.pwrite(self._fd, view, FILE_SYSTEM_BYTES)
-
-
-@dataclass(slots=True, kw_only=True)
-class World:
-    """The store, and what the workload knows of it."""
-
-    keyring: Keyring
-    marker: Marker
-    random: Random
-    passphrase: bytes = b"first passphrase"
-    keys: dict[str, tuple[KeyType, str]] = field(default_factory=dict)  # type and address by id
-    tried: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
-    count: int = 0
-
-    async def perform(
-        self, begin: dict[str, object], act: Callable[[], Awaitable[dict[str, object]]]
-    ) -> bool:
-        """Marks the beginning and the end. Returns: whether it was not refused."""
-        number = self.count
-        self.count += 1
-        self.marker.write({"n": number, **begin})
-        try:
-            answer = await act()
-        except KeychainError as error:
-            self.marker.write({"n": number, "refused": int(error.code)})
-            return False
-        self.marker.write({"n": number, "done": answer})
-        return True
+_KEYS: Final = (3, 5)  # at least, at most
+_CHAINS: Final = (MAINNET, b"\xaf\x18\x64\xd9")
 
 
 async def init(world: World) -> None:
     is_deterministic = world.random.random() < 0.5
-
-    async def act() -> dict[str, object]:
-        with Secret(world.passphrase) as secret:
-            await world.keyring.init(secret, is_deterministic)
-        return {}
-
     begin: dict[str, object] = {"do": "init", "passphrase": world.passphrase.decode()}
-    assert await world.perform(begin, act)
+    with Secret(world.passphrase) as secret:
+        await world.perform(begin, lambda: world.keyring.init(secret, is_deterministic))
 
 
 async def sign(world: World) -> None:
-    key_id = world.random.choice(sorted(world.keys))
-    key_type, address = world.keys[key_id]
-    kind = world.random.choice(_KINDS)
-    place = _choose_place(world, key_id, kind)
-    payload = build_payload(str(key_type), kind, place, world.random.choice((0, 0, 0, 1)))
+    subject = world.choose()
+    kind = world.random.choice(KINDS)
+    place = _choose_place(world, subject, kind)
+    variant = world.random.choice((0, 0, 0, 1))
+    payload = build_payload(str(subject.type), kind, place, variant, subject.chain_id)
+    begin: dict[str, object] = {
+        "do": "sign",
+        "key": subject.id,
+        "kind": kind,
+        "place": place,
+        "chain": encode_chain_id(subject.chain_id),
+        "payload": payload.hex(),
+    }
 
     async def act() -> dict[str, object]:
-        return {"signature": (await world.keyring.sign(address, payload)).hex()}
+        return {"signature": (await world.keyring.sign(subject.address, payload)).hex()}
 
-    begin: dict[str, object] = {"do": "sign", "key": key_id, "kind": kind, "place": place}
-    await world.perform({**begin, "payload": payload.hex()}, act)
+    await world.perform(begin, act)
 
 
-def _choose_place(world: World, key_id: str, kind: str) -> tuple[int, int]:
-    level, round_ = world.tried.get((key_id, kind), (_FIRST_LEVEL, 0))
+def _choose_place(world: World, subject: Subject, kind: str) -> tuple[int, int]:
+    level, round_ = subject.tried[kind]
     place = world.random.choice(
         ((level + 1, 0), (level + 1, 0), (level, round_ + 1), (level, round_), (level - 1, 0))
     )
-    world.tried[key_id, kind] = max(place, (level, round_))
+    subject.tried[kind] = max(place, (level, round_))
     return place
 
 
-def build_payload(key_type: str, kind: str, place: tuple[int, int], variant: int) -> bytes:
-    payload_hash = bytes([variant]) * 32
-    if kind == "block":
-        return payloads.block(*place, payload_hash=payload_hash)
-    vote = payloads.preattestation if kind == "preattestation" else payloads.attestation
-    return vote(key_type, *place, payload_hash=payload_hash)
-
-
 async def unlock(world: World) -> None:
-    async def act() -> dict[str, object]:
-        with Secret(world.passphrase) as secret:
-            await world.keyring.unlock(secret, ())
-        return {}
-
-    await world.perform({"do": "unlock"}, act)
+    with Secret(world.passphrase) as secret:
+        await world.perform({"do": "unlock"}, lambda: world.keyring.unlock(secret, ()))
 
 
 async def _lock(world: World) -> None:
-    async def act() -> dict[str, object]:
-        await world.keyring.lock(())
-        return {}
-
-    await world.perform({"do": "lock"}, act)
+    await world.perform({"do": "lock"}, lambda: world.keyring.lock(()))
     await unlock(world)
 
 
-async def _new(world: World) -> None:
-    if len(world.keys) >= _KEYS[1]:
+async def make_key(world: World) -> None:
+    if len(world.subjects) >= _KEYS[1]:
         return
     key_id = f"k{world.count}"
     # Mostly Ed25519: under emulation it costs the workload least.
@@ -143,32 +78,103 @@ async def _new(world: World) -> None:
     async def act() -> dict[str, object]:
         with Secret(world.passphrase) as secret:
             status = await world.keyring.new(secret, key_id, key_type, chain_id)
-        world.keys[key_id] = (key_type, status.pkh)
+        world.subjects[key_id] = Subject(
+            id=key_id, type=key_type, address=status.pkh, chain_id=MAINNET, is_bound=bool(chain_id)
+        )
         return {"address": status.pkh}
 
-    if await world.perform({"do": "new", "key": key_id, "type": str(key_type)}, act):
+    chain = None if chain_id is None else encode_chain_id(chain_id)
+    begin: dict[str, object] = {"do": "new", "key": key_id, "type": str(key_type), "chain": chain}
+    if await world.perform(begin, act):
         await unlock(world)
 
 
 async def _delete(world: World) -> None:
-    if len(world.keys) <= _KEYS[0]:
+    if len(world.subjects) <= _KEYS[0]:
         return
-    key_id = world.random.choice(sorted(world.keys))
+    key_id = world.choose().id
+    with Secret(world.passphrase) as secret:
+        begin: dict[str, object] = {"do": "delete", "key": key_id}
+        if await world.perform(begin, lambda: world.keyring.delete(secret, key_id)):
+            del world.subjects[key_id]
 
-    async def act() -> dict[str, object]:
+
+async def _passwd(world: World) -> None:
+    new = f"passphrase {world.count}".encode()
+    with Secret(world.passphrase) as secret, Secret(new) as new_secret:
+        begin: dict[str, object] = {"do": "passwd", "passphrase": new.decode()}
+        if await world.perform(begin, lambda: world.keyring.passwd(secret, new_secret)):
+            world.passphrase = new
+
+
+async def _retire(world: World) -> None:
+    subject = world.choose()
+    level = subject.highest_level + world.random.randint(0, 4)
+    with Secret(world.passphrase) as secret:
+        await world.perform(
+            {"do": "retire", "key": subject.id, "level": level},
+            lambda: world.keyring.failover.retire(secret, subject.id, level),
+        )
+
+
+async def _set_chain(world: World) -> None:
+    subject = world.choose()
+    chain_id = world.random.choice(_CHAINS)
+    if not subject.is_bound:
+        return
+    begin: dict[str, object] = {"do": "set_chain", "key": subject.id}
+    with Secret(world.passphrase) as secret:
+        if await world.perform(
+            {**begin, "chain": encode_chain_id(chain_id)},
+            lambda: world.keyring.failover.set_chain(secret, subject.id, chain_id),
+        ):
+            subject.chain_id = chain_id
+
+
+async def _set_level(world: World) -> None:
+    subject = world.choose()
+    level = subject.highest_level + world.random.randint(-1, 2)
+    with Secret(world.passphrase) as secret:
+        await world.perform(
+            _raise(subject, (level, LAST_ROUND), KINDS),
+            lambda: world.keyring.failover.set_level(secret, subject.id, subject.chain_id, level),
+        )
+    for kind in KINDS:
+        subject.tried[kind] = max(subject.tried[kind], (level, 0))
+
+
+async def _import_marks(world: World) -> None:
+    subject = world.choose()
+    kind = world.random.choice(KINDS)
+    level, round_ = subject.tried[kind]
+    mark = Mark(level=level + 1, round=round_, payload_hash=bytes(32), may_resign=True)
+    chain = ChainMarks(chain_id=subject.chain_id).with_mark(Kind[kind.upper()], mark, None)
+    entry = (subject.id, subject.address, Marks(chains=(chain,)))
+
+    async def act() -> None:
         with Secret(world.passphrase) as secret:
-            await world.keyring.delete(secret, key_id)
-        return {}
+            (outcome,) = await world.keyring.failover.import_marks(secret, [entry])
+        world.refuse(outcome)
 
-    if await world.perform({"do": "delete", "key": key_id}, act):
-        del world.keys[key_id]
+    await world.perform(_raise(subject, (level + 1, round_), (kind,)), act)
+    subject.tried[kind] = (level + 1, round_)
+
+
+def _raise(subject: Subject, place: tuple[int, int], kinds: tuple[str, ...]) -> dict[str, object]:
+    chain = encode_chain_id(subject.chain_id)
+    return {"do": "raise", "key": subject.id, "chain": chain, "place": place, "kinds": kinds}
 
 
 Operation = Callable[[World], Awaitable[None]]
 
-# What changes the keystore, and how often in comparison; runs beside signatures.
+# What is done beside signatures, and how often in comparison.
 CHANGES: Final[tuple[tuple[Operation, int], ...]] = (
-    (_new, 3),
+    (make_key, 4),
     (_delete, 2),
     (_lock, 1),
+    (_passwd, 2),
+    (_retire, 1),
+    (_set_chain, 1),
+    (_set_level, 2),
+    (_import_marks, 2),
 )

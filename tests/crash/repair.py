@@ -1,7 +1,9 @@
 """Builds one crash image after the other, lets e2fsck replay its journal, and reads its files.
 
-`e2fsck -p` replays the journal with the kernel's own code for it (jbd2's recovery.c is kept in
-both) and mends what needs no person. An image that it can't repair is one that a board refuses.
+A board's boot only mounts, which replays the journal. `e2fsck -p` does that with the kernel's own
+code (jbd2's recovery.c is kept in both), faster and without rights. It goes further than a mount:
+a journal that can't be read is deleted, and with it what was committed. That counts as refused, as
+the kernel does it.
 """
 
 import hashlib
@@ -23,6 +25,7 @@ _JOURNAL_INODE: Final = 8
 _SUPER_BLOCK_END: Final = 2048
 _PIECE_BYTES: Final = 1024
 _CORRECTED: Final = (0, 1)  # exit status: clean, or errors were corrected
+_JOURNAL_DELETED: Final = b"journal has been deleted"
 _ENVIRONMENT: Final = {"E2FSCK_TIME": "1790000000", "PATH": "/usr/sbin:/sbin:/usr/bin:/bin"}
 
 
@@ -46,6 +49,7 @@ class RepairShop:
     def __init__(self, recording: Recording, folder: Path) -> None:
         self._durable = bytearray(recording.base)
         self._image = folder / "image"
+        self._output = folder / "e2fsck.log"
         self._image.write_bytes(recording.base)
         with self._image.open("r+b") as file:
             self._mapped = mmap.mmap(file.fileno(), 0)
@@ -58,13 +62,13 @@ class RepairShop:
 
     def repair(self, writes: Sequence[Write]) -> Repaired:
         self.build(writes)
-        status = self._run_e2fsck()
+        is_mountable = self._run_e2fsck()
         image = self._mapped
         digest = hashlib.blake2b(digest_size=16)
         for at in self._pieces:
             digest.update(image[at : at + _PIECE_BYTES])
         files = None
-        if status in _CORRECTED:
+        if is_mountable:
             try:
                 files = Ext4.open(image).read_files(STORE_FOLDER)
             except BadImage:
@@ -78,12 +82,14 @@ class RepairShop:
             self._mapped[write.offset : write.offset + len(write.data)] = write.data
         return self._image
 
-    def _run_e2fsck(self) -> int:
+    def _run_e2fsck(self) -> bool:
         words = [self._e2fsck, "-p", str(self._image)]
-        nothing = (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)
-        actions = [nothing, (os.POSIX_SPAWN_DUP2, 1, 2)]
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        output = (os.POSIX_SPAWN_OPEN, 1, str(self._output), flags, 0o600)
+        actions = [output, (os.POSIX_SPAWN_DUP2, 1, 2)]
         child = os.posix_spawn(self._e2fsck, words, _ENVIRONMENT, file_actions=actions)
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        return status in _CORRECTED and _JOURNAL_DELETED not in self._output.read_bytes()
 
     def close(self) -> None:
         self._mapped.close()

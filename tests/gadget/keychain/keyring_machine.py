@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from gadget.keychain.errors import KeychainError, WatermarkUnusable
+from gadget.keychain.mark_changes import LAST_ROUND
 from gadget.keychain.throttle import WINDOW_MS
 from tests import payloads
 from tests.fakes.disk import Fault, Killed, PowerCut
@@ -176,6 +177,36 @@ class KeyringMachine(RuleBasedStateMachine):
         self._arm(fault)
         self._run(lambda: self.board.delete(self.key_id))
         self._new_key()
+
+    @rule(above=st.integers(0, 3), fault=_CHANGE_FAULTS)
+    def set_level(self, above: int, fault: tuple[int, Fault] | None) -> None:
+        places = [self.model.possible.get((self.key_id, kind), (10, 0)) for kind in _BUILDERS]
+        level = max(places)[0] + above
+        for kind in _BUILDERS:
+            self.model.attempt(self.key_id, (kind, level, LAST_ROUND))
+        self._arm(fault)
+
+        async def set_level() -> object:
+            with passphrase() as secret:
+                failover = self.board.keyring.failover
+                return await failover.set_level(secret, self.key_id, None, level)
+
+        is_set = self._run(set_level) is not None
+        assert is_set or fault is not None, "refused to raise a mark"
+        for kind in _BUILDERS if is_set else ():
+            self.model.highest[self.key_id, kind] = (level, LAST_ROUND)
+
+    @rule(request=_REQUESTS)
+    def fill_disk(self, request: _Request) -> None:
+        """Nothing can be made; what is there signs, and opens after a restart."""
+        self.lock_and_unlock()  # after a failed write one slot is damaged already
+        self.board.disk.is_full = True
+        self.sign(request, None)
+        assert self._run(lambda: self.board.new("too-much")) is None, "made a key of nothing"
+        self.board.restart()
+        self._recover()
+        assert all(key.id != "too-much" for key in self.board.keyring.status())
+        self.board.disk.is_full = False
 
     # Steps.
 
