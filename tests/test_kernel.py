@@ -15,6 +15,7 @@ from tests.lab.api import run_in_lab
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
 _FAULTS_S: Final = 840
+_FAILOVER_S: Final = 840
 
 
 @pytest.mark.parametrize(
@@ -50,4 +51,5 @@ def test_a_key_moves_from_board_to_board(tmp_path: Path) -> None:
     disk = tmp_path / "disk.img"
     with disk.open("wb") as file:
         file.truncate(64 * 1024 * 1024)
-    run_kernel_tests("test_failover.py", disk=disk)
+    # Thirteen key derivations, on a processor that is emulated.
+    run_kernel_tests("test_failover.py", disk=disk, timeout_s=_FAILOVER_S)
