@@ -21,6 +21,7 @@ from host.connection import open_session
 from host.http_server import HttpServer
 from host.key_directory import KeyDirectory
 from host.remote_signer import RemoteSigner
+from tests.fakes.disk import FakeDisk
 from tests.fakes.streams import memory_streams
 from tests.gadget.keychain.board import Board, attest, start_board
 from tests.host.http_client import Answer, exchange, octez_post
@@ -35,6 +36,12 @@ _LEVEL: Final = 5000
 _ANSWER_S: Final = 60.0  # of a busy machine; the race is what counts here
 
 both_ways = pytest.mark.parametrize("journals_data", [True, False])
+
+
+@pytest.fixture(autouse=True)
+def _slow_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No write is durable before somebody has waited for it: the others get their turn."""
+    monkeypatch.setattr(FakeDisk, "is_quick", lambda _: False)
 
 
 async def ask_at_once(asked: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
