@@ -16,7 +16,7 @@ import trio
 from tests.kernel.board import PASSPHRASE, Board, open_board, open_signer, tezsign
 from tests.soak.load import Load
 from tests.soak.sampler import Observed, sample
-from tests.soak.series import Sample, encode_sample
+from tests.soak.series import HOST, Sample, encode_sample
 
 __all__ = ["main"]
 
@@ -42,7 +42,7 @@ def main(out: Path, duration_s: float, period_s: float, unplug_s: float, leaks: 
             processes = (
                 Observed(name="gadget", pid=board.gadget.pid, report=gadget_report),
                 Observed(name="registrar", pid=board.registrar.process.pid),
-                Observed(name="tezsign run", pid=signer.pid, report=host_report),
+                Observed(name=HOST, pid=signer.pid, report=host_report),
             )
             load = Load(
                 port=_PORT,

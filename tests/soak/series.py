@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["KERNEL", "LOAD", "Metric", "Run", "Sample", "decode_run", "encode_sample"]
+__all__ = ["HOST", "KERNEL", "LOAD", "Metric", "Run", "Sample", "decode_run", "encode_sample"]
 
+HOST: Final = "tezsign run"
 KERNEL: Final = "kernel"
 LOAD: Final = "load"
-"""Stand where a process stands, for what belongs to the whole machine, and for what was done."""
+"""The last two stand where a process stands: what belongs to the machine, and what was done."""
 
 
 class Metric(StrEnum):

@@ -49,13 +49,14 @@ def make_run(
     signed: Callable[[float], float] = lambda at_s: at_s * 50,
     slab: Callable[[float], float] = lambda _: 9000.0,
     counts: dict[str, int] | None = None,
+    process: str = "gadget",
 ) -> Run:
-    """A gadget with that memory; the other numbers are functions of time."""
+    """A process with that memory; the other numbers are functions of time."""
     samples = tuple(
         Sample(
             at_s=at_s,
             values={
-                "gadget": {Metric.RESIDENT_KIB: value, Metric.DESCRIPTORS: descriptors(at_s)},
+                process: {Metric.RESIDENT_KIB: value, Metric.DESCRIPTORS: descriptors(at_s)},
                 KERNEL: {Metric.KERNEL_MEMORY_KIB: slab(at_s), Metric.DENTRIES: at_s},
                 LOAD: {Metric.SIGNED: signed(at_s)},
             },

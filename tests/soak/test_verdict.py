@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 
 from tests.soak.rules import RULES
-from tests.soak.series import Metric, Run, decode_run, encode_sample
+from tests.soak.series import HOST, Metric, Run, decode_run, encode_sample
 from tests.soak.synthetic import COUNTS, make_run, make_series
 from tests.soak.verdict import Finding, Verdict, judge, overall, warm_up_of
 
@@ -14,6 +14,7 @@ MIB: Final = 1024.0
 QUICK_S: Final = 15.0
 QUICK_PERIOD_S: Final = 0.15
 HOUR_S: Final = 3600.0
+PROCESSES: Final = ("gadget", HOST)
 
 
 def judge_run(run: Run, duration_s: float) -> tuple[Verdict, dict[str, Finding]]:
@@ -57,6 +58,16 @@ def test_a_quick_run_that_keeps_a_kib_of_each_request_fails(requests_per_s: int)
 
 def test_a_little_late_warm_up_in_a_quick_run_passes() -> None:
     assert memory_verdict(QUICK_S, leak_per_hour=12 * HOUR_S) is Verdict.PASSED
+
+
+def test_garbage_that_waits_for_the_collector_is_the_hosts_alone() -> None:
+    memory = make_series(QUICK_S, period_s=QUICK_PERIOD_S, leak_per_hour=100 * HOUR_S)
+    by_process = {name: judge_run(make_run(memory, process=name), QUICK_S) for name in PROCESSES}
+    verdicts = [
+        findings[f"{name} {Metric.RESIDENT_KIB}"].verdict
+        for name, (_, findings) in by_process.items()
+    ]
+    assert verdicts == [Verdict.FAILED, Verdict.PASSED]
 
 
 def test_growth_that_noise_leaves_in_doubt_is_a_warning() -> None:

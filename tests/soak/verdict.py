@@ -1,10 +1,10 @@
 """From what was seen to PASSED, WARNING or FAILED. Pure.
 
 Memory passes where the upper 95 % bound of its slope is at most 1 MiB/h. A short run can't show
-that. It is held to the bound that its length allows: 256 KiB in all, which a sound process still
-takes late in its warm-up, or the width of the interval where noise makes that larger. It fails
-where the lower bound is above that; what lies between is a warning, and so is noise that could hide
-2 MiB.
+that. It is held to the bound that its length allows: 256 KiB in all (3 MiB for tezsign run), which
+a sound process still takes late in its warm-up, or the width of the interval where noise makes that
+larger. It fails where the lower bound is above that; what lies between is a warning, and so is
+noise that could hide 2 MiB.
 
 Counts have a floor, what is there when nothing goes on: the least value of each quarter. A leak
 raises it quarter after quarter, a late start once.
@@ -18,13 +18,16 @@ from typing import Final
 
 from tests.soak.growth import Growth, Point, floors, measure_growth
 from tests.soak.rules import RULES, Kind, Rule
-from tests.soak.series import LOAD, Metric, Run
+from tests.soak.series import HOST, LOAD, Metric, Run
 
 __all__ = ["LIMIT_KIB_PER_HOUR", "Finding", "Verdict", "judge", "overall", "warm_up_of"]
 
 LIMIT_KIB_PER_HOUR: Final = 1024.0
 _LONG_S: Final = 1800.0
 _ONCE_KIB: Final = 256.0
+# Garbage in cycles waits until it is a quarter of all objects (gc, oldest generation): 13,000 of
+# the 52,000 that tezsign run has. The daemon's are frozen at its start, its garbage is none.
+_HOST_ONCE_KIB: Final = 3072.0
 _HIDDEN_KIB: Final = 2048.0
 _HOUR_S: Final = 3600.0
 _QUARTERS: Final = 4
@@ -101,7 +104,8 @@ def _judge_memory(process: str, metric: Metric, rule: Rule, points: list[Point])
     hours = growth.length_s / _HOUR_S
     width = growth.upper - growth.lower
     is_long = growth.length_s >= _LONG_S
-    bound = LIMIT_KIB_PER_HOUR if is_long else max(LIMIT_KIB_PER_HOUR, _ONCE_KIB / hours, width)
+    once = _HOST_ONCE_KIB if process == HOST else _ONCE_KIB
+    bound = LIMIT_KIB_PER_HOUR if is_long else max(LIMIT_KIB_PER_HOUR, once / hours, width)
     if growth.upper <= bound:
         verdict, reason = Verdict.PASSED, "no growth beyond the bound"
         if not is_long and width * hours > _HIDDEN_KIB:
