@@ -18,19 +18,30 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from broker.contract import PROTOCOL_VERSION, READY_MAGIC, READY_REQUEST, READY_REQUEST_TYPES
+from broker.contract import (
+    PROTOCOL_VERSION,
+    READY_MAGIC,
+    READY_REQUEST,
+    READY_REQUEST_TYPES,
+    READY_SESSION_FOLLOWS,
+)
 from registrar.events import Setup
 
-__all__ = ["Answer", "Reply", "StallIn", "StallOut", "answer_setup"]
+__all__ = ["NOT_READY", "Answer", "Reply", "StallIn", "StallOut", "answer_setup"]
 
 _READY_REPLY: Final = struct.Struct("<4sHBx")
+NOT_READY: Final = _READY_REPLY.pack(READY_MAGIC, PROTOCOL_VERSION, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """Bytes for a device-to-host request, never more than it asked for; empty is a valid answer."""
+    """Bytes for a device-to-host request, never more than it asked for; empty is a valid answer.
+
+    `opens_session`: a host that is told "ready" by this sends its first frame now.
+    """
 
     data: bytes
+    opens_session: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +58,11 @@ Answer = Reply | StallIn | StallOut
 
 
 def answer_setup(setup: Setup, *, ready: bool) -> Answer:
-    """wValue and wIndex are not looked at: the answer is the same for both interfaces."""
+    """The answer is the same for both interfaces, and whatever the host is about to do."""
     if not setup.is_in:
         return StallOut()
     if setup.bRequest != READY_REQUEST or setup.bmRequestType not in READY_REQUEST_TYPES:
         return StallIn()
     reply = _READY_REPLY.pack(READY_MAGIC, PROTOCOL_VERSION, ready)
-    return Reply(data=reply[: setup.wLength])
+    opens_session = ready and setup.wValue == READY_SESSION_FOLLOWS
+    return Reply(data=reply[: setup.wLength], opens_session=opens_session)

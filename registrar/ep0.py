@@ -1,8 +1,10 @@
 """Owns the descriptor of ep0: writes descriptors, reads events, answers control requests.
 
 It never decides what to answer (`registrar.control`) nor parses events (`registrar.events`), and it
-never waits for the host but in `reply`. `registrar.daemon` is the only caller.
-Source: drivers/usb/gadget/function/f_fs.c, ffs_ep0_read, ffs_ep0_write and __ffs_ep0_stall.
+never waits for the host but in `reply`, for a limited time. `registrar.daemon` and
+`registrar.inheritance` are the only callers.
+Source: drivers/usb/gadget/function/f_fs.c, ffs_ep0_read, ffs_ep0_write, ffs_ep0_poll,
+ffs_ep0_ioctl and __ffs_ep0_stall.
 
 A request is refused by I/O in the wrong direction: reading stalls a device-to-host request, writing
 a host-to-device one, and both then fail with EL2HLT. A request that is not answered stalls with
@@ -11,7 +13,10 @@ request be gone already, they take no event from the queue.
 """
 
 import errno
+import fcntl
 import os
+import select
+import signal
 from enum import Enum, auto
 from pathlib import Path
 from typing import Final, Protocol
@@ -19,7 +24,11 @@ from typing import Final, Protocol
 from registrar.errors import Ep0Gone, Ep0Refused
 from registrar.events import EVENT_BYTES, QUEUED_EVENTS_LIMIT
 
-__all__ = ["Ep0", "Ep0File", "Outcome", "open_ep0"]
+__all__ = ["REPLY_LIMIT_S", "Ep0", "Ep0File", "Outcome", "adopt_ep0", "open_ep0"]
+
+# A host gives a control request 5 s (USB 2.0, 9.2.6.1; USB_CTRL_GET_TIMEOUT).
+REPLY_LIMIT_S: Final = 5.0
+_INTERFACE_REVMAP: Final = 0x6780  # FUNCTIONFS_INTERFACE_REVMAP, _IO('g', 128)
 
 
 class Outcome(Enum):
@@ -60,6 +69,9 @@ class Ep0(Protocol):
     """What the daemon needs of ep0; tests have another one of the same contract."""
 
     def fileno(self) -> int: ...
+    def wants_descriptors(self) -> bool: ...
+    def is_enabled(self) -> bool: ...
+    def has_open_request(self) -> bool: ...
     def write_descriptors(self, descriptors: bytes, strings: bytes) -> None: ...
     def read_events(self) -> bytes: ...
     def reply(self, data: bytes) -> Outcome: ...
@@ -70,14 +82,46 @@ class Ep0(Protocol):
 
 
 class Ep0File:
-    """The real ep0: a non-blocking descriptor, and poll tells when there are events."""
+    """The real ep0: a non-blocking descriptor, and poll tells when there are events.
 
-    def __init__(self, fd: int) -> None:
+    Args:
+        reply_limit_s: after so long SIGALRM comes, whose handler must call `interrupt_reply`;
+            None: no limit.
+    """
+
+    def __init__(self, fd: int, *, reply_limit_s: float | None = None) -> None:
         self._fd = fd
+        self._reply_limit_s = reply_limit_s
         self._is_replying = False
 
     def fileno(self) -> int:
         return self._fd
+
+    def wants_descriptors(self) -> bool:
+        """Says whether nobody has written them yet. Writing them twice would answer a request."""
+        return self._poll() == select.POLLOUT
+
+    def is_enabled(self) -> bool:
+        """Says whether a host has configured us right now, whatever events are in the queue.
+
+        Not /sys/class/udc: Linux 6.1 leaves "configured" there after the host has deconfigured us,
+        and after an unbind.
+        """
+        try:
+            fcntl.ioctl(self._fd, _INTERFACE_REVMAP, 0)
+        except OSError as error:
+            return error.errno == errno.EDOM  # configured, with other numbers than ours
+        return True
+
+    def has_open_request(self) -> bool:
+        """Says whether a request was read and not answered, perhaps by a process before us."""
+        return self._poll() == select.POLLIN | select.POLLOUT
+
+    def _poll(self) -> int:
+        poll = select.poll()
+        poll.register(self._fd, select.POLLIN | select.POLLOUT)
+        ready = poll.poll(0)
+        return ready[0][1] if ready else 0
 
     def write_descriptors(self, descriptors: bytes, strings: bytes) -> None:
         """From here on the endpoint files exist and the gadget can be bound to a controller.
@@ -110,16 +154,21 @@ class Ep0File:
     def reply(self, data: bytes) -> Outcome:
         """Answers the device-to-host request that was read last; empty data is an answer too.
 
-        Returns when the host has fetched it, which takes microseconds unless the host dies in
-        between; then the next request or bus reset ends the wait (LOST).
+        A host-to-device request is stalled. Returns when the host has fetched the answer, which
+        takes microseconds unless the host dies in between; then the next request, a bus reset or
+        the time limit ends the wait (LOST).
         """
         self._is_replying = True
         try:
+            if self._reply_limit_s is not None:
+                signal.setitimer(signal.ITIMER_REAL, self._reply_limit_s)
             os.write(self._fd, data)
         except OSError as error:
             return _judge(error)
         finally:
             self._is_replying = False
+            if self._reply_limit_s is not None:
+                signal.setitimer(signal.ITIMER_REAL, 0)
         return Outcome.DONE
 
     def interrupt_reply(self) -> None:
@@ -150,12 +199,46 @@ class Ep0File:
         os.close(self._fd)
 
 
-def open_ep0(path: Path) -> Ep0File:
+def open_ep0(path: Path, *, reply_limit_s: float | None = None) -> Ep0File:
     """Raises Ep0Refused where FunctionFS is not mounted or another process serves it."""
     try:
-        return Ep0File(os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
+        fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise Ep0Refused(f"cannot open {path}: {error.strerror}") from error
+    try:
+        _lock(fd)
+    except Ep0Refused:
+        os.close(fd)
+        raise
+    return Ep0File(fd, reply_limit_s=reply_limit_s)
+
+
+def adopt_ep0(fd: int, path: Path, *, reply_limit_s: float | None = None) -> Ep0File:
+    """Goes on with the descriptor of an earlier process, which has written the descriptors.
+
+    Raises:
+        Ep0Refused: it is not that; the descriptor stays open, and the caller's.
+    """
+    try:
+        is_same = os.path.samestat(os.fstat(fd), path.stat())
+    except OSError as error:
+        raise Ep0Refused(f"cannot compare ep0 with {path}: {error.strerror}") from error
+    if not is_same:
+        raise Ep0Refused(f"expected {path}, found another file")
+    ep0 = Ep0File(fd, reply_limit_s=reply_limit_s)
+    if ep0.wants_descriptors():
+        raise Ep0Refused("expected an ep0 that has its descriptors, found one that wants them")
+    _lock(fd)
+    return ep0
+
+
+def _lock(fd: int) -> None:
+    """Two registrars would steal each other's events. The lock is the open file's: it passes on
+    with the descriptor, and goes with the last copy."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise Ep0Refused("another process serves ep0") from error
 
 
 def _judge(error: OSError) -> Outcome:

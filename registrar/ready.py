@@ -1,7 +1,8 @@
 """Follows the gadget's ready socket while USB is enabled: a connection means ready. I/O.
 
 The answer to the host's ready request comes from here, so it is asked at the moment of the answer
-and never waits. `registrar.daemon` starts and stops it.
+and never waits. Over the connection the gadget hears of sessions that hosts announce, and tells
+when the controller is wedged by evidence. `registrar.daemon` starts and stops it.
 """
 
 import logging
@@ -9,14 +10,16 @@ import selectors
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from registrar.sockets import connect_local, is_closed_by_peer, peer_uid
+from registrar.sockets import SESSION_ANNOUNCED, WEDGED, connect_local, peer_uid
 
 __all__ = ["RETRY_S", "ReadyLink"]
 
 RETRY_S: Final = 0.1
+_READ_BYTES: Final = 64
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +31,7 @@ class ReadyLink:
         allowed_uids: who may serve the socket; anybody else does not count as ready.
         retry_s: pause before each try to connect, also before the first one: after a new ENABLE
             the gadget's old session may still be served for a moment.
+        on_wedge: called when the gadget says that the controller is wedged.
     """
 
     def __init__(
@@ -36,16 +40,23 @@ class ReadyLink:
         path: Path,
         *,
         allowed_uids: frozenset[int],
+        on_wedge: Callable[[], None],
         retry_s: float = RETRY_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._selector = selector
         self._path = path
         self._allowed_uids = allowed_uids
+        self._on_wedge = on_wedge
         self._retry_s = retry_s
         self._clock = clock
         self._connection: socket.socket | None = None
         self._next_try_s: float | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        """What was true when `check` was called last."""
+        return self._connection is not None
 
     def start(self) -> None:
         self._next_try_s = self._clock() + self._retry_s
@@ -82,12 +93,30 @@ class ReadyLink:
         """Says whether the gadget is ready right now, even if the selector has not told yet."""
         if self._connection is None:
             return False
-        if not is_closed_by_peer(self._connection):
+        if not self._read(self._connection):
             return True
         logger.info("gadget is not ready any more")
         self._close()
         self._next_try_s = self._clock() + self._retry_s
         return False
+
+    def announce(self) -> None:
+        """A host was told "ready" and opens a session. Dropped where the gadget does not read."""
+        if self._connection is not None:
+            with suppress(OSError):
+                self._connection.send(SESSION_ANNOUNCED)
+
+    def _read(self, connection: socket.socket) -> bool:
+        """Returns whether the gadget has closed."""
+        try:
+            data = connection.recv(_READ_BYTES)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        if WEDGED in data:
+            self._on_wedge()
+        return not data
 
     def _close(self) -> None:
         if self._connection is not None:

@@ -18,7 +18,7 @@ class Settings:
 
     Args:
         functionfs: the FunctionFS mount, which has ep0.
-        run: the folder of the two local sockets.
+        run: the folder of the local sockets.
         allowed_uids: who may use the enabled socket and serve the ready socket.
     """
 
@@ -33,6 +33,11 @@ class Settings:
     @property
     def ready_socket(self) -> Path:
         return self.run / Path(READY_SOCKET).name
+
+    @property
+    def attach_socket(self) -> Path:
+        """Served by attach-gadget, which has the rights to bind the controller."""
+        return self.run / "attach.sock"
 
 
 def settings_from(environment: Mapping[str, str]) -> Settings:

@@ -27,6 +27,7 @@ __all__ = [
     "listen_local",
     "peer_uid",
     "remove_socket",
+    "remove_stale",
 ]
 
 BACKLOG: Final = 8
@@ -56,7 +57,7 @@ def listen_local(path: Path, mode: int) -> socket.socket:
         FileExistsError: something that is no socket is there.
         OSError: EADDRINUSE where another process serves this path, or any other that bind(2) has.
     """
-    _remove_stale(path)
+    remove_stale(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         # The file gets the socket's own mode without the bits of the umask, so it starts too
@@ -111,7 +112,11 @@ def is_closed_by_peer(sock: socket.socket) -> bool:
         return True
 
 
-def _remove_stale(path: Path) -> None:
+def remove_stale(path: Path) -> None:
+    """Removes what a dead process has left there, if anything.
+
+    Raises: as `listen_local`.
+    """
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:

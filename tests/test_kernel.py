@@ -21,7 +21,7 @@ _FAILOVER_S: Final = 840
 @pytest.mark.parametrize(
     "files",
     [
-        ["test_registrar.py", "test_ep0.py"],
+        ["test_registrar.py", "test_registrar_restart.py", "test_ep0.py"],
         ["test_endpoints.py"],
         ["test_host_stream.py", "test_host_usb.py"],
     ],

@@ -59,6 +59,7 @@ class FakeEp0:
         self._answers: dict[int, bytes | None] = {}  # by request number; None: stalled
         self._number = 0
         self._is_gone = False
+        self._is_enabled = False
         self._readable, self._signal = socket.socketpair()
         self._readable.setblocking(False)
 
@@ -66,6 +67,17 @@ class FakeEp0:
 
     def fileno(self) -> int:
         return self._readable.fileno()
+
+    def wants_descriptors(self) -> bool:
+        return self.written is None
+
+    def is_enabled(self) -> bool:
+        with self._changed:
+            return self._is_enabled
+
+    def has_open_request(self) -> bool:
+        with self._changed:
+            return self._request is not _Request.NONE
 
     def write_descriptors(self, descriptors: bytes, strings: bytes) -> None:
         self.written = (descriptors, strings)
@@ -138,6 +150,8 @@ class FakeEp0:
     def _add(self, event: EventType) -> None:
         if self._request is _Request.PENDING:
             self._request = _Request.CANCELLED
+        if event not in _POWER | {EventType.SETUP}:
+            self._is_enabled = event is EventType.ENABLE
         removed = _REMOVED_BY.get(event, set(EventType) - _POWER)
         self._queue = [*(e for e in self._queue if e not in removed), event]
         assert len(self._queue) <= QUEUED_EVENTS_LIMIT

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -78,16 +79,26 @@ class Assets:
 class RegistrarProcess:
     """`python -m registrar`, with its log in a file."""
 
-    def __init__(self, assets: Assets) -> None:
-        self._assets = assets
+    def __init__(
+        self,
+        assets: Assets,
+        *,
+        command: Sequence[str] = (sys.executable, "-m", "registrar"),
+        inherited: Sequence[int] = (),
+        started: str = "descriptors are written",
+    ) -> None:
+        """Returns once its log has the line `started`."""
         self.log = assets.run_folder / "log"
         self.enabled_socket = assets.run_folder / "enabled.sock"
         self.ready_socket = assets.run_folder / "ready.sock"
         with self.log.open("wb") as log:
             self.process = Child(
-                [sys.executable, "-m", "registrar"], environment=assets.environment, stderr=log
+                command, environment=assets.environment, stderr=log, inherited=inherited
             )
-        wait_until(lambda: self.has_more("descriptors are written", 0))
+        wait_until(lambda: self.has_more(started, 0) or self.process.poll() is not None, _LIMIT_S)
+        if not self.has_more(started, 0):
+            self.end()
+            raise AssertionError(self.log.read_text())
 
     def count(self, text: str) -> int:
         return self.log.read_text().count(text)

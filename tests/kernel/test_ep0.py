@@ -3,6 +3,8 @@
 python -m tests.lab -- pytest -p no:cacheprovider tests/kernel/test_ep0.py
 """
 
+import signal
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -53,6 +55,33 @@ class TestRealEp0(Ep0Contract):
         with signals_coming(ep0.interrupt_reply):
             assert ep0.reply(b"nobody fetches this") is Outcome.LOST
         assert ep0.read_events() == b""
+
+    @pytest.mark.timeout(60, method="thread")  # SIGALRM is ours here
+    def test_time_limit_ends_a_reply_that_the_host_does_not_fetch(
+        self, ep0: Ep0File, host: ControlHost
+    ) -> None:
+        limited = Ep0File(ep0.fileno(), reply_limit_s=0.3)
+        before = signal.signal(signal.SIGALRM, lambda *_: limited.interrupt_reply())
+        with pytest.raises(HostGaveUp):
+            host.request(ASK_IN, timeout_s=self.gives_up_s)
+        assert take_setup(limited) == ASK_IN
+        started_s = time.monotonic()
+        assert limited.reply(b"nobody fetches this") is Outcome.LOST
+        assert 0.3 <= time.monotonic() - started_s < 5
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+        signal.signal(signal.SIGALRM, before)
+        assert limited.read_events() == b""
+
+    def test_enabled_is_what_the_host_has_selected(self, ep0: Ep0File, host: ControlHost) -> None:
+        """Told by the kernel, not by events: none is read here."""
+        for _ in range(3):
+            assert ep0.is_enabled()
+            host.set_configuration(0)
+            assert not ep0.is_enabled()
+            host.set_configuration(1)
+        assert ep0.is_enabled()
+        while ep0.read_events():
+            pass
 
     def test_next_request_ends_a_reply_that_the_host_does_not_fetch(
         self, ep0: Ep0File, host: ControlHost

@@ -154,6 +154,31 @@ class Ep0Contract:
         assert not select.select([ep0], [], [], 0)[0]
         assert ep0.read_events() == b""
 
+    def test_request_is_open_from_its_reading_to_its_answer(self, ep0: Ep0, ask: Ask) -> None:
+        assert not ep0.wants_descriptors()
+        answer = ask(ASK_IN)
+        assert select.select([ep0], [], [], 10)[0]
+        assert not ep0.has_open_request()
+        take_setup(ep0)
+        assert ep0.has_open_request()
+        assert not ep0.wants_descriptors()
+        ep0.reply(b"!")
+        assert not ep0.has_open_request()
+        assert answer.result() == b"!"
+
+    @pytest.mark.parametrize("setup", [SEND_OUT, SEND_OUT_NOTHING])
+    def test_reply_to_a_host_to_device_request_stalls_it(
+        self, ep0: Ep0, ask: Ask, setup: Setup
+    ) -> None:
+        """So who does not know which request is open may always reply."""
+        answer = ask(setup)
+        take_setup(ep0)
+        ep0.reply(b"12345678")
+        with pytest.raises(Stalled):
+            answer.result()
+        assert not ep0.has_open_request()
+        self.assert_goes_on(ep0, ask)
+
     def assert_goes_on(self, ep0: Ep0, ask: Ask) -> None:
         answer = ask(ASK_IN)
         assert take_setup(ep0) == ASK_IN

@@ -19,15 +19,30 @@ SETUPS = st.builds(
 )
 
 
-def ready_request(kind: int = 0xC1, request: int = 0x5A, length: int = 8) -> Setup:
-    return Setup(bmRequestType=kind, bRequest=request, wValue=0, wIndex=0, wLength=length)
+def ready_request(kind: int = 0xC1, request: int = 0x5A, length: int = 8, value: int = 0) -> Setup:
+    return Setup(bmRequestType=kind, bRequest=request, wValue=value, wIndex=0, wLength=length)
 
 
 @pytest.mark.parametrize("kind", [0xC1, 0x81])
 @pytest.mark.parametrize(("ready", "flag"), [(True, "01"), (False, "00")])
 def test_ready_request_of_both_types_is_answered(kind: int, ready: bool, flag: str) -> None:
     expected = bytes.fromhex("545a5347 0100" + flag + "00")
-    assert answer_setup(ready_request(kind), ready=ready) == Reply(data=expected)
+    assert answer_setup(ready_request(kind), ready=ready) == Reply(
+        data=expected, opens_session=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "ready", "opens_session"),
+    [(0, True, False), (1, True, True), (1, False, False), (2, True, False), (0xFFFF, True, False)],
+)
+def test_only_who_says_so_and_is_told_ready_opens_a_session(
+    value: int, ready: bool, opens_session: bool
+) -> None:
+    answer = answer_setup(ready_request(value=value), ready=ready)
+    assert isinstance(answer, Reply)
+    assert answer.opens_session == opens_session
+    assert answer.data == (b"TZSG\x01\x00\x01\x00" if ready else control.NOT_READY)
 
 
 @pytest.mark.parametrize("length", [0, 1, 7, 8, 9, 0xFFFF])

@@ -2,88 +2,26 @@
 
 import os
 import selectors
+import signal
 import socket
-import threading
-from collections.abc import Iterator
-from concurrent.futures import Future
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
-from registrar.daemon import Registrar, serve
-from registrar.errors import Ep0Gone, RegistrarError, SocketRefused
+from registrar.daemon import Registrar
+from registrar.errors import Ep0Gone, SocketRefused
 from registrar.events import EventType, Setup
 from registrar.settings import Settings
-from registrar.sockets import connect_local, is_closed_by_peer, listen_local, remove_socket
+from registrar.sockets import (
+    connect_local,
+    is_closed_by_peer,
+    listen_local,
+    remove_socket,
+)
 from tests.fakes.ep0 import FakeEp0, encode_event
+from tests.registrar.board import IS_READY, NOT_READY, Board
 from tests.registrar.ep0_contract import Stalled
-from tests.registrar.loop import wait_for, wait_until
-
-READY = Setup(bmRequestType=0xC1, bRequest=0x5A, wValue=0, wIndex=0, wLength=8)
-IS_READY = b"TZSG\x01\x00\x01\x00"
-NOT_READY = b"TZSG\x01\x00\x00\x00"
-
-
-class Board:
-    """A registrar in a thread, its ep0 and its sockets."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.ep0 = FakeEp0()
-        self.settings = settings
-        self.ended: Future[None] = Future()
-        self._stop, self._receiver = socket.socketpair()
-        self._thread = threading.Thread(target=self._serve)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def _serve(self) -> None:
-        try:
-            serve(self.ep0, self.settings, self._receiver)
-        except RegistrarError as error:
-            self.ended.set_exception(error)
-        else:
-            self.ended.set_result(None)
-
-    def stop(self) -> None:
-        self._stop.send(b"!")
-        self._thread.join()
-        self._stop.close()
-        self._receiver.close()
-        self.ep0.close()
-
-    def connect(self) -> socket.socket:
-        """A gadget's connection to the enabled socket, as soon as it is served."""
-        return wait_for(lambda: connect_local(self.settings.enabled_socket))
-
-    def wait_gone(self) -> None:
-        wait_until(lambda: not self.settings.enabled_socket.exists())
-
-    def ask_ready(self) -> bytes:
-        return self.ep0.request(READY)
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    allowed = frozenset({os.getuid()})
-    return Settings(functionfs=tmp_path, run=tmp_path, allowed_uids=allowed)
-
-
-@pytest.fixture
-def board(settings: Settings) -> Iterator[Board]:
-    board = Board(settings)
-    board.start()
-    yield board
-    board.stop()
-
-
-@pytest.fixture
-def gadget(board: Board) -> Iterator[socket.socket]:
-    """A gadget that serves its ready socket."""
-    listener = listen_local(board.settings.ready_socket, 0o660)
-    yield listener
-    remove_socket(board.settings.ready_socket, listener)
+from tests.registrar.loop import wait_until
 
 
 def wait_closed(connection: socket.socket) -> None:
@@ -247,13 +185,20 @@ def test_stop_takes_the_sockets_away_and_closes_all(board: Board, gadget: socket
     gadget.setblocking(True)
     server, _ = gadget.accept()
     server.setblocking(False)
-    board._stop.send(b"!")
+    board.send_signal(signal.SIGTERM)
     board.ended.result(timeout=10)
     assert not board.settings.enabled_socket.exists()
     assert is_closed_by_peer(connection)
     assert is_closed_by_peer(server)
     connection.close()
     server.close()
+
+
+def test_alarm_that_ended_a_reply_does_not_stop_the_daemon(board: Board) -> None:
+    board.send_signal(signal.SIGALRM)
+    for _ in range(3):
+        assert board.ask_ready() == NOT_READY
+    assert not board.ended.done()
 
 
 def test_lost_ep0_ends_the_daemon_and_takes_the_sockets_away(board: Board) -> None:

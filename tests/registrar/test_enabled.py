@@ -14,6 +14,7 @@ from registrar.sockets import connect_local, is_closed_by_peer, listen_local, re
 from tests.registrar.loop import turn_until
 
 OWN = frozenset({os.getuid()})
+NAMES = ("session-0", "session-1", "session-2")
 NOBODY = frozenset[int]()
 
 
@@ -30,7 +31,7 @@ def selector() -> Iterator[selectors.BaseSelector]:
 
 @pytest.fixture
 def server(selector: selectors.BaseSelector, path: Path) -> Iterator[EnabledServer]:
-    server = EnabledServer(selector, path, allowed_uids=OWN, connections_limit=3)
+    server = EnabledServer(selector, path, allowed_uids=OWN, names=NAMES)
     yield server
     server.stop()
 
@@ -138,6 +139,21 @@ def test_stale_socket_of_a_killed_registrar_is_replaced(server: EnabledServer, p
         dead.bind(str(path))
     server.start()
     connect_local(path).close()
+
+
+def test_stale_socket_is_removed_before_usb_is_enabled(server: EnabledServer, path: Path) -> None:
+    server.clean()
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    server.clean()
+    assert not path.exists()
+
+
+def test_cleaning_leaves_what_somebody_else_serves(server: EnabledServer, path: Path) -> None:
+    other = listen_local(path, 0o600)
+    server.clean()
+    connect_local(path).close()
+    remove_socket(path, other)
 
 
 def test_second_server_at_the_same_path_is_refused(server: EnabledServer, path: Path) -> None:

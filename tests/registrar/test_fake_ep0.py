@@ -15,6 +15,8 @@ from tests.registrar.ep0_contract import Ep0Contract, read_events
 @pytest.fixture
 def fake() -> Iterator[FakeEp0]:
     ep0 = FakeEp0()
+    assert ep0.wants_descriptors()
+    ep0.write_descriptors(b"descriptors", b"strings")
     yield ep0
     ep0.close()
 

@@ -8,10 +8,24 @@ from pathlib import Path
 import pytest
 
 from registrar.ready import ReadyLink
-from registrar.sockets import is_closed_by_peer, listen_local, remove_socket
+from registrar.sockets import (
+    SESSION_ANNOUNCED,
+    WEDGED,
+    is_closed_by_peer,
+    listen_local,
+    remove_socket,
+)
 from tests.registrar.loop import turn_until
 
 OWN = frozenset({os.getuid()})
+
+
+class Wedges:
+    def __init__(self) -> None:
+        self.count = 0
+
+    def ask(self) -> None:
+        self.count += 1
 
 
 class Clock:
@@ -33,14 +47,21 @@ def clock() -> Clock:
 
 
 @pytest.fixture
+def wedges() -> Wedges:
+    return Wedges()
+
+
+@pytest.fixture
 def selector() -> Iterator[selectors.BaseSelector]:
     with selectors.DefaultSelector() as selector:
         yield selector
 
 
 @pytest.fixture
-def link(selector: selectors.BaseSelector, path: Path, clock: Clock) -> Iterator[ReadyLink]:
-    link = ReadyLink(selector, path, allowed_uids=OWN, clock=clock)
+def link(
+    selector: selectors.BaseSelector, path: Path, clock: Clock, wedges: Wedges
+) -> Iterator[ReadyLink]:
+    link = ReadyLink(selector, path, allowed_uids=OWN, on_wedge=wedges.ask, clock=clock)
     yield link
     link.stop()
 
@@ -134,12 +155,54 @@ def test_selector_tells_of_the_end_too(
     turn_until(selector, lambda: link.wait_s() is not None)
 
 
-def test_bytes_from_the_gadget_mean_nothing(
+def test_other_bytes_from_the_gadget_mean_nothing(
+    link: ReadyLink, clock: Clock, gadget: socket.socket, wedges: Wedges
+) -> None:
+    connect(link, clock)
+    server, _ = gadget.accept()
+    server.send(b"\x00\x02\xff")
+    assert link.check()
+    assert not wedges.count
+    server.close()
+
+
+def test_gadget_tells_of_a_wedge(
+    link: ReadyLink,
+    clock: Clock,
+    gadget: socket.socket,
+    wedges: Wedges,
+    selector: selectors.BaseSelector,
+) -> None:
+    connect(link, clock)
+    server, _ = gadget.accept()
+    for count in (1, 2):
+        server.send(WEDGED)
+        turn_until(selector, lambda count=count: wedges.count == count)  # type: ignore[misc]
+    assert link.check()
+    server.close()
+
+
+def test_gadget_hears_of_announced_sessions(
+    link: ReadyLink, clock: Clock, gadget: socket.socket
+) -> None:
+    link.announce()  # nobody there to tell
+    connect(link, clock)
+    server, _ = gadget.accept()
+    server.setblocking(False)
+    link.announce()
+    link.announce()
+    assert server.recv(64) == 2 * SESSION_ANNOUNCED
+    server.close()
+
+
+@pytest.mark.timeout(20)
+def test_gadget_that_reads_nothing_never_holds_us_up(
     link: ReadyLink, clock: Clock, gadget: socket.socket
 ) -> None:
     connect(link, clock)
     server, _ = gadget.accept()
-    server.send(b"0")
+    for _ in range(100_000):
+        link.announce()
     assert link.check()
     server.close()
 
@@ -165,7 +228,7 @@ def test_socket_served_by_a_stranger_does_not_count(
     gadget: socket.socket,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    link = ReadyLink(selector, path, allowed_uids=frozenset(), clock=clock)
+    link = ReadyLink(selector, path, allowed_uids=frozenset(), on_wedge=Wedges().ask, clock=clock)
     with caplog.at_level(logging.WARNING):
         connect(link, clock)
     assert not link.check()

@@ -107,7 +107,7 @@ def open_system_board(folder: Path) -> Iterator[SystemBoard]:
         functionfs=board.functionfs, run=board.run, allowed_uids=frozenset({os.getuid()})
     )
     stop, receiver = socket.socketpair()
-    registrar = threading.Thread(target=serve, args=(board.ep0, settings, receiver))
+    registrar = threading.Thread(target=serve, args=(board.ep0, settings, receiver, {}))
     registrar.start()
     try:
         yield board
