@@ -175,6 +175,7 @@ def test_unbind_and_bind_while_nobody_was_there_end_the_session(
     kill(registrar)
     host = ControlHost(assets.attach())
     registrar = store.start()
+    assert host.request(READY) == NOT_READY  # so the ENABLE of meanwhile has been read, too
     with Session(registrar) as session:
         assert host.request(READY) == NOT_READY
         assert session.lasts
