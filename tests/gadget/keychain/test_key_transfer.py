@@ -207,6 +207,19 @@ async def test_a_key_that_is_there_only_gets_the_marks() -> None:
     await other.sign(attest(41))
 
 
+async def test_a_newer_file_raises_the_marks_of_a_key_that_is_there() -> None:
+    board, second, standby = await start_exportable(), await start_other(1), await start_other(2)
+    first = await export(board)
+    for other in (second, standby):
+        await take_in(other, first)
+        await other.unlock()
+    await second.sign(attest(40))
+    await take_in(standby, await export(second))
+    with pytest.raises(StaleWatermark):
+        await standby.sign(attest(40, variant=1))
+    await standby.sign(attest(41))
+
+
 async def test_an_import_needs_a_free_name() -> None:
     board, other = await start_exportable(), await start_other()
     await other.new("baker")
