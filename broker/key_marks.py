@@ -8,10 +8,10 @@ from typing import Final
 
 from broker.bounds import CHAIN_ID_LIMIT, check, check_id, check_number, check_size
 
-__all__ = ["ChainEntry", "KeyMarks", "MarkEntry"]
+__all__ = ["CHAINS_LIMIT", "ChainEntry", "KeyMarks", "MarkEntry"]
 
 _ADDRESS_LIMIT: Final = 64
-_CHAINS_LIMIT: Final = 16
+CHAINS_LIMIT: Final = 16
 _HASH_BYTES: Final = 32
 
 
@@ -59,6 +59,6 @@ class KeyMarks:
     def __post_init__(self) -> None:
         check_id(self.id)
         check_size("pkh", self.pkh, _ADDRESS_LIMIT)
-        check(len(self.chains) <= _CHAINS_LIMIT, f"more than {_CHAINS_LIMIT} chains")
+        check(len(self.chains) <= CHAINS_LIMIT, f"more than {CHAINS_LIMIT} chains")
         names = {chain.chain_id for chain in self.chains}
         check(len(names) == len(self.chains), "a chain occurs twice")

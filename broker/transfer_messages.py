@@ -12,6 +12,7 @@ from broker.key_marks import KeyMarks
 from broker.key_status import KeyOutcome, KeyStatus
 
 __all__ = [
+    "SEALED_LIMIT_BYTES",
     "ExportKeyRequest",
     "ExportKeyResponse",
     "ExportMarksRequest",
@@ -25,7 +26,7 @@ __all__ = [
 # With 16 chains each they stay far under the payload limit of a frame.
 _KEYS_LIMIT: Final = 16
 _ADDRESS_LIMIT: Final = 64
-_SEALED_LIMIT: Final = 4096
+SEALED_LIMIT_BYTES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +99,7 @@ class ExportKeyResponse:
 
     def __post_init__(self) -> None:
         bounds.check_size("pkh", self.pkh, _ADDRESS_LIMIT)
-        bounds.check_size("sealed", self.sealed, _SEALED_LIMIT)
+        bounds.check_size("sealed", self.sealed, SEALED_LIMIT_BYTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +120,7 @@ class ImportKeyRequest:
         if self.id is not None:
             bounds.check_id(self.id)
         bounds.check_passphrase("file_passphrase", self.file_passphrase)
-        bounds.check_size("sealed", self.sealed, _SEALED_LIMIT)
+        bounds.check_size("sealed", self.sealed, SEALED_LIMIT_BYTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

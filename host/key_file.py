@@ -8,6 +8,7 @@ import base64
 import binascii
 import json
 
+from broker.transfer_messages import SEALED_LIMIT_BYTES
 from host.errors import UsageError
 
 __all__ = ["KEY_FILE_LIMIT_BYTES", "encode_key_file", "parse_key_file"]
@@ -31,6 +32,9 @@ def parse_key_file(text: bytes) -> bytes:
         content = json.loads(text)
         if content["tezsign_key"] != _VERSION:
             raise UsageError("the file is of another version of tezsign")
-        return base64.b64decode(content["sealed"], validate=True)
+        sealed = base64.b64decode(content["sealed"], validate=True)
     except (ValueError, KeyError, TypeError, RecursionError, binascii.Error) as error:
         raise UsageError("this is no file with a key of `tezsign advanced keys export`") from error
+    if len(sealed) > SEALED_LIMIT_BYTES:
+        raise UsageError("the file is too large to hold one key")
+    return sealed

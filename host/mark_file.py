@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NoReturn
 
+from broker.key_marks import CHAINS_LIMIT
 from broker.messages import ChainEntry, KeyMarks, MarkEntry
 from host.errors import UsageError
 from tezos.errors import BadEncoding, TezosError
@@ -76,15 +77,18 @@ def parse_mark_file(text: bytes, octez_kind: str | None) -> dict[str, tuple[Chai
         content = json.loads(text, object_pairs_hook=_take_once, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"this is no file of marks: {error}") from error
-    found: dict[str, list[ChainEntry]] = {}
+    found: dict[str, dict[str, ChainEntry]] = {}
     for name, addresses in _take_map(content, "the file").items():
         chain_id = _check_chain(name)
         for address, entry in _take_map(addresses, name).items():
             where = f"{name}, {_check_address(address)}"
-            found.setdefault(address, []).append(
-                _parse_entry(_take_map(entry, where), chain_id, octez_kind, where)
-            )
-    return {address: tuple(chains) for address, chains in found.items()}
+            chains = found.setdefault(address, {})
+            if chain_id in chains:
+                raise UsageError(f"{where}: this chain is there already, under another name")
+            if len(chains) == CHAINS_LIMIT:
+                raise UsageError(f"{where}: a key has marks on at most {CHAINS_LIMIT} chains")
+            chains[chain_id] = _parse_entry(_take_map(entry, where), chain_id, octez_kind, where)
+    return {address: tuple(chains.values()) for address, chains in found.items()}
 
 
 def _parse_entry(entry: Json, chain_id: str, octez_kind: str | None, where: str) -> ChainEntry:

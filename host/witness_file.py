@@ -67,7 +67,7 @@ class WitnessFile:
             raise self._damaged(error.strerror or str(error)) from error
         try:
             return _decode(data)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise self._damaged("it is not whole") from error
 
     def merge(self, marks: Marks) -> Marks:

@@ -144,6 +144,13 @@ def test_what_is_no_file_with_a_key_is_refused(text: bytes) -> None:
         key_file.parse_key_file(text)
 
 
+def test_a_file_that_no_request_may_carry_is_refused() -> None:
+    most = key_file.encode_key_file("tz1", bytes(4096)).encode()
+    assert len(key_file.parse_key_file(most)) == 4096
+    with pytest.raises(UsageError, match="too large"):
+        key_file.parse_key_file(key_file.encode_key_file("tz1", bytes(4097)).encode())
+
+
 def test_a_file_of_another_version_is_named() -> None:
     with pytest.raises(HostError, match="another version"):
         key_file.parse_key_file(b'{"tezsign_key": 2, "sealed": ""}')

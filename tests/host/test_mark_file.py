@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from broker.messages import ChainEntry, KeyMarks, MarkEntry
 from host.errors import UsageError
 from host.mark_file import describe_marks, find_kind, parse_mark_file
+from tezos.keys import encode_chain_id
 
 CHAIN = "NetXdQprcVkpaWU"
 OTHER = "NetXnHfVqm9iesp"
@@ -151,6 +152,21 @@ def test_what_is_not_understood_is_refused(content: object) -> None:
 def test_what_is_no_json_or_says_a_thing_twice_is_refused(text: bytes) -> None:
     with pytest.raises(UsageError, match="no file of marks"):
         parse_mark_file(text, None)
+
+
+def test_a_chain_under_two_names_is_refused() -> None:
+    with pytest.raises(UsageError, match="another name"):
+        parse({"mainnet": {TZ1: {}}, CHAIN: {TZ1: {}}})
+
+
+def test_more_chains_than_a_key_has_are_refused() -> None:
+    chains: dict[str, object] = {
+        encode_chain_id(bytes([number]) * 4): {TZ1: {}} for number in range(17)
+    }
+    with pytest.raises(UsageError, match="at most 16 chains"):
+        parse(chains)
+    chains.popitem()
+    assert len(parse(chains)[TZ1]) == 16
 
 
 @given(st.binary(max_size=60))

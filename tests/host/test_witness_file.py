@@ -62,8 +62,10 @@ def test_every_cut_and_every_changed_byte_is_damage(file: WitnessFile) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "null", "[]", "{}", "7", '{"format": 2, "check": "", "marks": []}', "\x00" * 300]
-)
+    "text",
+    ["", "null", "[]", "{}", "7", '{"format": 2, "check": "", "marks": []}', "\x00" * 300,
+     "[" * 100_000],
+)  # fmt: skip
 def test_anything_else_is_damage(file: WitnessFile, text: str) -> None:
     file.path.parent.mkdir()
     file.path.write_text(text)
