@@ -5,7 +5,8 @@
 # make soak   a minute of mixed load, and whether anything grows
 # make test-faults  every fault scenario in full, 45 minutes; goes on where it was stopped
 # make test-crash, make test-crash-full  the power cut at every write: docs/durability.md
-.PHONY: setup run test test-faults test-crash test-crash-full check fix bench soak lock
+# make fuzz   a million inputs for each parser, half an hour: docs/fuzzing.md
+.PHONY: setup run test test-faults test-crash test-crash-full fuzz check fix bench soak lock
 
 PYTHON := .venv/bin/python
 
@@ -27,6 +28,9 @@ test-crash: setup
 
 test-crash-full: setup
 	$(PYTHON) -m tests.crash full
+
+fuzz: setup
+	@$(PYTHON) -m tests.fuzz
 
 check: setup
 	.venv/bin/ruff format --check .
