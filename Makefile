@@ -5,7 +5,7 @@
 # make soak   a minute of mixed load, and whether anything grows
 # make test-faults  every fault scenario in full, 45 minutes; goes on where it was stopped
 # make test-crash, make test-crash-full  the power cut at every write: docs/durability.md
-# make fuzz   a million inputs for each parser, half an hour: docs/fuzzing.md
+# make fuzz   a million inputs for each parser, a quarter of an hour: docs/fuzzing.md
 .PHONY: setup run test test-faults test-crash test-crash-full fuzz check fix bench soak lock
 
 PYTHON := .venv/bin/python
