@@ -3,7 +3,7 @@ connections to the enabled socket. I/O.
 
 So a registrar may be killed or restarted while the device stays on the bus and the gadget in its
 session: all that a host sees is a control request that is answered late. When the unit is stopped,
-systemd lets go of the store, and the device leaves the bus. `registrar.daemon` takes the
+systemd lets go of the store, and the gadget's session ends. `registrar.daemon` takes the
 inheritance; who owns a descriptor also stores it (`registrar.daemon`, `registrar.enabled`).
 Source: systemd.service(5), FileDescriptorStoreMax=.
 """
