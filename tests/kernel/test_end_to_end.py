@@ -10,7 +10,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +20,11 @@ from typing import Any, Final
 import pytest
 import trio
 
+from broker.codes import ErrorCode
+from broker.contract import INTERFACE_SIGN
+from host.discover import choose
+from host.errors import Refused
+from host.session import open_client
 from tests.host.http_client import Answer, exchange, octez_get, octez_post
 from tests.kernel.board import PASSPHRASE, Board, open_board, open_signer, tezsign
 from tests.kernel.mutants import MUTANTS
@@ -80,14 +87,38 @@ def refuse(address: str, payload: bytes, status: int) -> None:
     assert trace["id"] == "failure"
 
 
-def check_promises(address: str, level: int) -> None:
-    """What no mutant may get through: fails unless the board is as strict as it has to be."""
+@contextmanager
+def open_stranger() -> Iterator[None]:
+    """The signer of a host that has seen nothing yet: its witness knows of no signature."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_signer(PORT, "--witness-file", str(Path(folder) / "seen.json")),
+    ):
+        yield
+
+
+async def check_promises(address: str, level: int) -> None:
+    """What no mutant may get through: fails unless the board itself is as strict as it has to be.
+
+    Asks the board, not a signer, whose witness would refuse a part of it before the board is asked.
+    """
     payload = attestation("tz4", level, 0)
-    signature = sign(address, payload)
-    assert sign(address, payload) == signature
-    refuse(address, attestation("tz4", level, 0, payload_hash=OTHER_HASH), 409)
-    refuse(address, attestation("tz4", level - 1, 5), 409)
-    refuse(address, attestation("tz1", level + 1, 0), 400)
+    async with open_client(choose(None), INTERFACE_SIGN) as client:
+
+        async def refuse_here(payload: bytes, code: ErrorCode) -> None:
+            code_found = None
+            try:
+                await client.sign(address, payload)
+            except Refused as refusal:
+                code_found = refusal.code
+            assert code_found == code  # None: the board has signed
+
+        signature = await client.sign(address, payload)
+        assert await client.sign(address, payload) == signature
+        other = attestation("tz4", level, 0, payload_hash=OTHER_HASH)
+        await refuse_here(other, ErrorCode.STALE_WATERMARK)
+        await refuse_here(attestation("tz4", level - 1, 5), ErrorCode.STALE_WATERMARK)
+        await refuse_here(attestation("tz1", level + 1, 0), ErrorCode.BAD_PAYLOAD)
 
 
 def test_every_key_type_signs_all_three_kinds(baker: Baker) -> None:
@@ -121,8 +152,8 @@ def test_every_key_type_signs_all_three_kinds(baker: Baker) -> None:
 
 
 def test_another_payload_at_that_level_is_refused(baker: Baker) -> None:
+    trio.run(check_promises, baker.address(), LEVEL + 1)
     with open_signer(PORT):
-        check_promises(baker.address(), LEVEL + 1)
         refuse(baker.address(), attestation("tz4", LEVEL, 1), 409)
         refuse(baker.address(), attestation("tz4", LEVEL + 2, 0, chain_id=b"abcd"), 409)
         refuse(baker.address(), attestation("tz4", LEVEL + 300_000, 0), 409)
@@ -154,26 +185,26 @@ def test_the_journal_of_the_board_can_be_read_from_the_host(baker: Baker) -> Non
 def test_a_mutant_is_caught(baker: Baker, mutant: str) -> None:
     level = LEVEL + 100 + 10 * sorted(MUTANTS).index(mutant)
     restart(baker, sys.executable, "-m", "tests.kernel.mutants", mutant)
-    with open_signer(PORT), pytest.raises(AssertionError):
-        check_promises(baker.address(), level)
+    with pytest.raises(AssertionError):
+        trio.run(check_promises, baker.address(), level)
 
 
 def test_no_signature_leaves_a_board_whose_disk_has_died(baker: Baker) -> None:
     restart(baker, "tezsign-gadget")
     payload = attestation("tz4", LEVEL + 200, 0)
-    with open_signer(PORT):
+    with open_stranger():
         check_dead_disk_gives_no_signature(baker, payload)
     revive_disk(baker)
     # Nothing was released, so nothing is used up; and what was released before still counts.
     restart(baker, "tezsign-gadget")
-    with open_signer(PORT):
+    with open_stranger():
         sign(baker.address(), attestation("tz4", LEVEL + 200, 0, payload_hash=OTHER_HASH))
         refuse(baker.address(), attestation("tz4", LEVEL + 10, 1), 409)
 
 
 def test_a_daemon_that_does_not_wait_for_the_disk_is_caught(baker: Baker) -> None:
     restart(baker, sys.executable, "-m", "tests.kernel.mutants", "write-not-awaited")
-    with open_signer(PORT), pytest.raises(AssertionError):
+    with open_stranger(), pytest.raises(AssertionError):
         check_dead_disk_gives_no_signature(baker, attestation("tz4", LEVEL + 201, 0))
     revive_disk(baker)
 
