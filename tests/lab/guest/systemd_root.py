@@ -69,12 +69,7 @@ sys.exit(main())
 # The command's own service: not sandboxed, in the way of nobody.
 # Two emulated processors on a busy machine need more than the 30 s of the units.
 _PATIENT: Final = "[Service]\nTimeoutStartSec=240\n"
-_DROP_INS: Final = {
-    "tezsign": _PATIENT,
-    "ffs_registrar": f"{_PATIENT}Type=exec\nWatchdogSec=0\n",
-    "attach-gadget": _PATIENT,
-    "tezsign-host": _PATIENT,
-}
+_EMULATED: Final = ("tezsign", "ffs_registrar", "attach-gadget", "tezsign-host")
 _SERVICE: Final = """\
 [Unit]
 Description=The lab's command
@@ -130,9 +125,9 @@ def _replace_units(programs: Programs, assets: Path, plan: Mapping[str, Any]) ->
         (place / f"{target}.wants").mkdir()
         for name in names:
             (place / f"{target}.wants" / name).symlink_to(f"../{name}")
-    for name, settings in _DROP_INS.items():
+    for name in _EMULATED:
         (place / f"{name}.service.d").mkdir()
-        (place / f"{name}.service.d" / "lab.conf").write_text(settings)
+        (place / f"{name}.service.d" / "lab.conf").write_text(_PATIENT)
     service = _SERVICE.format(python=plan["python"], project=plan["project"])
     (place / "tezsign-lab.service").write_text(service)
     _run(programs, "mount", "--bind", str(place), str(_UNITS))
