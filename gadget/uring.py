@@ -109,10 +109,13 @@ class WriteRing:
         self._address = ctypes.addressof(ctypes.c_char.from_buffer(self._blocks))
         self._submitted = 0
         self._taken = 0
+        self._is_awaited = False
         self._chain = Chain(self, 0)
 
     def is_free(self) -> bool:
-        """Whether no chain is with the kernel."""
+        """Whether no chain is with the kernel, and nobody still waits for the last one's news."""
+        if self._is_awaited:
+            return False
         self.reap()
         return self._chain.is_done
 
@@ -172,7 +175,11 @@ class WriteRing:
 
     async def wait_for_completion(self) -> None:
         """For `Chain.wait`: returns when there may be news, and has taken it."""
-        await trio.lowlevel.wait_readable(self._eventfd)
+        self._is_awaited = True
+        try:
+            await trio.lowlevel.wait_readable(self._eventfd)
+        finally:
+            self._is_awaited = False
         self.reap()
 
     def reap(self) -> None:

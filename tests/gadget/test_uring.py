@@ -110,6 +110,28 @@ async def test_one_ring_carries_one_chain(ring: WriteRing, files: tuple[int, int
     assert ring.is_free()
 
 
+async def test_a_ring_that_a_task_still_waits_for_is_not_free(
+    ring: WriteRing, files: tuple[int, int]
+) -> None:
+    """Whoever took it would take that task's news, and could not wait beside it."""
+    rings = [ring]
+
+    async def write_often() -> None:
+        for _ in range(60):
+            free = next((one for one in rings if one.is_free()), None)
+            if free is None:
+                free = open_write_ring()
+                rings.append(free)
+            await free.start([(files[0], _NEW), (files[1], _NEW)], files[1]).wait()
+
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            for _ in range(4):
+                nursery.start_soon(write_often)
+    for one in rings[1:]:
+        one.close()
+
+
 async def test_a_cancelled_wait_leaves_the_chain_to_end(
     ring: WriteRing, files: tuple[int, int]
 ) -> None:
