@@ -18,6 +18,7 @@ from registrar.control import NOT_READY
 from registrar.daemon import Registrar, prepare, serve
 from registrar.errors import Ep0Gone
 from registrar.events import EventType
+from registrar.notify import store_descriptor
 from registrar.settings import Settings
 from registrar.sockets import connect_local, is_closed_by_peer
 from tests.fakes.ep0 import FakeEp0
@@ -172,9 +173,12 @@ class TestHalfAnsweredRequest:
 def test_ep0_that_is_gone_is_not_left_to_the_next_one(service: Service) -> None:
     session = service.open_session()
     stop, told = socket.socketpair()
+    sessions = service.take_sessions()
+    store_descriptor("ep0", service.ep0.fileno())
+    assert service.manager.names() == ["session-0", "ep0"]
     service.ep0.remove()
     with stop, told, pytest.raises(Ep0Gone):
-        serve(service.ep0, service.settings, stop, service.take_sessions())
+        serve(service.ep0, service.settings, stop, sessions)
     assert is_closed_by_peer(session)
     assert service.manager.names() == []
     session.close()
