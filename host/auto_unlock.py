@@ -17,6 +17,7 @@ import trio
 
 from broker.messages import ErrorCode, KeyOutcome, KeyStatus
 from host.errors import DeviceUnavailable, HostError, Refused, UsageError
+from host.outage import Outage
 
 __all__ = ["AutoUnlock", "BoardSession", "Passphrase", "UnlockClient"]
 
@@ -67,6 +68,7 @@ class AutoUnlock:
         # A hash under a key that nobody else has: what was refused, and not what it was.
         self._hash_key = secrets.token_bytes(32)
         self._refused: bytes | None = None
+        self._outage = Outage()
         self._seen: bytes | None = None
         self._is_done = False
         self._told = ""
@@ -86,10 +88,12 @@ class AutoUnlock:
             await self._board.wait_up()
             try:
                 await self._look()
+                self._outage.end()
                 delay_s = _LOOK_S
             except (DeviceUnavailable, trio.TooSlowError) as error:
-                # The session notices for itself, and tells.
-                logger.debug("not unlocked yet", extra={"reason": str(error)})
+                # A link that is away, or a command that has the board's other interface.
+                if self._outage.fail(trio.current_time()):
+                    self._tell("keys are not unlocked yet", error)
                 delay_s = _AGAIN_S
             except HostError as error:
                 self._tell("the board did not unlock its keys", error)
@@ -145,11 +149,12 @@ class AutoUnlock:
         logger.info("keys unlocked", extra={"keys": " ".join(unlocked)})
         return True
 
-    def _tell(self, event: str, error: HostError) -> None:
+    def _tell(self, event: str, error: Exception) -> None:
         """Says the same thing once."""
         told = f"{event}: {error}"
         if told != self._told:
-            fields = {"source": self._credential.source, "reason": str(error)}
+            reason = str(error) or "the board gives no answer"
+            fields = {"source": self._credential.source, "reason": reason}
             logger.error(event, extra=fields)
         self._told = told
 

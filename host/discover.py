@@ -34,7 +34,17 @@ from host.errors import (
 )
 from host.usb_stream import ClaimedInterface
 
-__all__ = ["Board", "Bus", "DeviceInfo", "OpenBoard", "OpenBus", "choose", "claim", "find_devices"]
+__all__ = [
+    "Board",
+    "Bus",
+    "DeviceInfo",
+    "OpenBoard",
+    "OpenBus",
+    "choose",
+    "claim",
+    "find_devices",
+    "reset_port",
+]
 
 _READY_REPLY: Final = struct.Struct("<4sHBB")
 assert _READY_REPLY.size == READY_REPLY_BYTES  # noqa: S101 - the layout against the contract
@@ -47,6 +57,7 @@ class OpenBoard(Protocol):
     def read_serial(self) -> str: ...
     def ask_ready(self, interface: int) -> bytes: ...
     def claim(self, interface: int) -> ClaimedInterface: ...
+    def reset(self) -> None: ...
     def close(self) -> None: ...
 
 
@@ -143,6 +154,23 @@ def claim(device: DeviceInfo, interface: int, open_bus: OpenBus = usb.open_bus) 
     except BaseException:
         bus.close()
         raise
+
+
+def reset_port(device: DeviceInfo, open_bus: OpenBus = usb.open_bus) -> None:
+    """Makes the hub reset this board's port; whoever has an interface of it loses it.
+
+    Raises:
+        DeviceGone, NoPermission: it can't be reached.
+    """
+    bus = open_bus()
+    try:
+        opened = _find_again(device, bus).open()
+        try:
+            opened.reset()
+        finally:
+            opened.close()
+    finally:
+        bus.close()
 
 
 def _only(devices: tuple[DeviceInfo, ...]) -> DeviceInfo:

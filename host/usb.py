@@ -167,6 +167,16 @@ class OpenBoard:
             release=release,
         )
 
+    def reset(self) -> None:
+        """Resets the board's port. The board may be another device of the bus afterwards."""
+        try:
+            with _translated(self._place):
+                self._backend.reset_device(self._handle)
+        except DeviceGone as error:
+            # libusb's NOT_FOUND: it came back with a new address, as a board that restarts does
+            if not _is_not_found(error.__cause__):
+                raise
+
     def close(self) -> None:
         """Also gives back what was claimed."""
         self._backend.close_device(self._handle)
@@ -251,6 +261,10 @@ def _load_library() -> "tuple[type[Backend], ctypes.CDLL]":
         # Nobody would handle the events of pyusb's own context: every hotplug would grow it.
         backend.finalize()
     return type(backend), backend.lib
+
+
+def _is_not_found(error: BaseException | None) -> bool:
+    return isinstance(error, usb.core.USBError) and error.errno == errno.ENOENT
 
 
 @contextlib.contextmanager

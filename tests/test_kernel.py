@@ -24,9 +24,10 @@ _FAILOVER_S: Final = 840
         ["test_registrar.py", "test_registrar_restart.py", "test_ep0.py"],
         ["test_endpoints.py"],
         ["test_wedge.py"],
-        ["test_host_stream.py", "test_host_usb.py"],
+        ["test_host_stream.py", "test_host_usb.py", "test_host_session.py"],
+        ["test_host_run.py"],
     ],
-    ids=["registrar", "endpoints", "wedge", "host"],
+    ids=["registrar", "endpoints", "wedge", "host", "run"],
 )
 def test_in_the_lab(files: list[str]) -> None:
     run_kernel_tests(*files)

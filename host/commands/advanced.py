@@ -22,6 +22,7 @@ from host.commands.options import (
     passphrase_option,
     yes_option,
 )
+from host.commands.port_reset import usb_port_reset
 from host.discover import DeviceInfo
 from host.errors import UsageError
 from host.output import describe_key, mark_cell, show_json, show_text
@@ -171,5 +172,6 @@ def _show(options: Options, key: KeyStatus, text: str) -> None:
 
 _advanced.add_command(marks_group)
 _advanced.add_command(keys_group)
+_advanced.add_command(usb_port_reset)
 
 COMMANDS: Final = {"advanced": _advanced}

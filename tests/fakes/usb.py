@@ -245,6 +245,7 @@ class FakeUsbBoard:
         self.interfaces = (FakeInterface(), FakeInterface())
         self.opened = 0
         self.claims = 0
+        self.resets = 0
         self.bus: FakeUsb | None = None
 
     @property
@@ -263,6 +264,9 @@ class FakeUsbBoard:
     def close(self) -> None:
         self.opened -= 1
         assert self.opened >= 0
+
+    def reset(self) -> None:
+        self.resets += 1
 
     def read_product(self) -> str:
         return PRODUCT

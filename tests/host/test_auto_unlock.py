@@ -212,13 +212,16 @@ async def test_missing_file_is_told_once_and_read_when_it_is_there(
 
 @pytest.mark.parametrize("place", ["link_error", "management_error", "unlock_error"])
 async def test_link_that_is_away_for_a_moment_costs_a_moment(
-    place: str, autojump_clock: MockClock
+    place: str, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     board = Board()
     error = DeviceBusy("a command has it") if place == "management_error" else DeviceGone("gone")
     setattr(board, place, error)
     async with unlocking(board):
-        await trio.sleep(20)
+        await trio.sleep(9)
+        assert errors(caplog) == []
+        await trio.sleep(60)
+        assert errors(caplog) == ["keys are not unlocked yet"]
         assert board.unlocked() == []
         setattr(board, place, None)
         await trio.sleep(4)

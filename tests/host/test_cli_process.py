@@ -216,6 +216,31 @@ def test_an_address_in_use_is_said_in_one_line() -> None:
     assert done.stderr.count("\n") == 1
 
 
+def test_a_damaged_witness_stops_the_start_in_one_line(state_folder: Path) -> None:
+    file = state_folder / "tezsign" / "witness.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("junk")
+    done = tezsign("run", "--listen", "127.0.0.1:0")
+    assert done.returncode == 1
+    assert str(file) in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert file.read_text() == "junk"
+
+
+def test_run_says_ready_and_stopping_to_systemd(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        with running("key0") as signer:
+            assert systemd.recv(1000).startswith(b"READY=1\nSTATUS=serving board")
+            assert systemd.recv(1000).startswith(b"WATCHDOG=1\n")
+            assert signer.end(signal.SIGTERM) == 0
+        assert systemd.recv(1000) == b"STOPPING=1"
+
+
 def test_the_passphrase_is_not_in_an_error() -> None:
     done = tezsign("unlock", fake="none", **{ENV_PASSPHRASE: "hunter2"})
     assert done.returncode == 3

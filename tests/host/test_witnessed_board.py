@@ -230,7 +230,7 @@ async def test_same_payload_is_asked_again_and_another_one_is_not(
 
 
 async def test_report_that_is_older_than_a_signature_is_no_rollback(
-    file: MemoryFile, autojump_clock: MockClock
+    file: MemoryFile, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     inner = Board()
     async with running(inner, file) as board, trio.open_nursery() as nursery:
@@ -243,6 +243,7 @@ async def test_report_that_is_older_than_a_signature_is_no_rollback(
         await wait_all_tasks_blocked()
         inner.hold_status = None
         await board.sign(PKH, vote(102))
+    assert events(caplog) == []
 
 
 async def test_refused_or_lost_or_cancelled_request_is_not_taken_for_signed(

@@ -19,7 +19,7 @@ from trio.testing import wait_all_tasks_blocked
 from broker.contract import INTERFACE_MANAGE, INTERFACE_SIGN, PRODUCT
 from broker.errors import LinkLost
 from broker.stream import ByteStream
-from host.discover import choose, claim, find_devices
+from host.discover import choose, claim, find_devices, reset_port
 from host.errors import (
     BadAnswer,
     DeviceBusy,
@@ -32,7 +32,7 @@ from host.errors import (
 )
 from host.session import open_client
 from host.usb_stream import UsbStream
-from tests.kernel.echo_board import SERIAL, EchoProcess
+from tests.kernel.echo_board import SERIAL, EchoProcess, wait_for_device
 from tests.kernel.sync_interface import open_sync
 
 # What a person calls at once; the emulated machine may be busy with something else.
@@ -90,9 +90,6 @@ def count_kept() -> tuple[int, int]:
     return len([*Path("/proc/self/fd").iterdir()]), len([*Path("/proc/self/task").iterdir()])
 
 
-# Finding and claiming.
-
-
 def test_board_is_found_and_described(echo: EchoProcess) -> None:
     (device,) = find_devices()
     assert (device.serial, device.product, device.port_path) == (SERIAL, PRODUCT, "1-1")
@@ -143,6 +140,20 @@ async def test_interface_is_claimed_once_and_only_who_has_it_announces_a_session
         pass
 
 
+async def test_port_reset_takes_the_interface_from_whoever_has_it_and_the_board_works_on(
+    echo: EchoProcess,
+) -> None:
+    async with open_stream(INTERFACE_SIGN) as stream:
+        await trio.to_thread.run_sync(reset_port, choose(SERIAL))
+        with trio.fail_after(SOON_S), pytest.raises((LinkLost, OSError)):
+            await receive_exactly(stream, 1)
+    wait_for_device(present=True)
+    async with open_stream(INTERFACE_SIGN) as stream:
+        await stream.send(b"back")
+        with trio.fail_after(SOON_S):
+            assert await stream.receive() == b"back"
+
+
 def test_user_without_permission_is_told_of_the_udev_rule(echo: EchoProcess) -> None:
     os.seteuid(_NOBODY)
     try:
@@ -164,9 +175,6 @@ async def test_board_that_came_and_went_is_seen_without_udev(echo: EchoProcess) 
     assert choose(SERIAL).address != before.address
     with pytest.raises(DeviceGone):
         claim(before, INTERFACE_SIGN)
-
-
-# Moving data.
 
 
 async def test_every_size_is_echoed(echo: EchoProcess) -> None:
