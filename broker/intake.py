@@ -68,6 +68,9 @@ class Intake:
         self._repeats: dict[bytes, None] = {}
         self._invites: dict[bytes, None] = {}
         self._dropped: dict[bytes, None] = {}
+        # Who was invited and has not come: a slot is kept for each, or those who come anew, and are
+        # always nearer, would take every slot. Given up when the queue has run empty.
+        self._offered: dict[bytes, None] = {}
         self.dropped = 0
         self.duplicates = 0
         self.queued_peak = 0
@@ -95,6 +98,7 @@ class Intake:
             self._repeats[request_id] = None
             return Taken.REPEATED
         self._invites.pop(request_id, None)
+        self._offered.pop(request_id, None)
         if self._is_full():
             self._drop(request_id)
             return Taken.DROPPED
@@ -107,9 +111,8 @@ class Intake:
 
     def _is_full(self) -> bool:
         # Accepts pile up while the link takes no bytes; then no more is taken in either.
-        return (
-            len(self._queue) >= self._queue_length or len(self._accepts) >= 2 * self._queue_length
-        )
+        taken = len(self._queue) + len(self._offered)
+        return taken >= self._queue_length or len(self._accepts) >= 2 * self._queue_length
 
     def _drop(self, request_id: bytes) -> None:
         self.dropped += 1
@@ -119,6 +122,7 @@ class Intake:
     def next_work(self) -> Work | None:
         """Returns the eldest request of the queue, whose slot is free then; None if it is empty."""
         if not self._queue:
+            self._offered.clear()
             return None
         work = self._queue.popleft()
         if self._dropped:
@@ -127,10 +131,11 @@ class Intake:
 
     def _invite(self) -> None:
         """Plans retries: as many of those that were dropped as there is room for now."""
-        room = self._queue_length - len(self._queue) - len(self._invites)
+        room = self._queue_length - len(self._queue) - len(self._offered)
         for request_id in [*self._dropped][: max(room, 0)]:
             del self._dropped[request_id]
             self._invites[request_id] = None
+            self._offered[request_id] = None
 
     def finish(self, request_id: bytes, payload: bytes) -> bytes:
         """Keeps the answer for repeats and returns its frame.
@@ -178,5 +183,11 @@ class Intake:
         """Drops what was kept for a host that has gone. Work that has begun goes on."""
         self._answered.clear()
         self._answered_bytes = 0
-        for ids in (self._accepts, self._repeats, self._invites, self._dropped):
+        for ids in (
+            self._accepts,
+            self._repeats,
+            self._invites,
+            self._dropped,
+            self._offered,
+        ):
             ids.clear()

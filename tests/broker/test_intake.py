@@ -83,15 +83,36 @@ def test_dropped_request_that_came_again_is_not_invited() -> None:
     assert [frame.type for frame in sent(intake)] == [FrameType.ACCEPT]
 
 
-def test_dropped_request_that_took_the_slot_of_another_is_not_invited() -> None:
+def test_a_slot_is_kept_for_whom_it_was_offered() -> None:
     intake = Intake(queue_length=1)
-    for number in range(3):
+    for number in range(2):
         intake.take_request(request(number))
     take_work(intake)
-    assert intake.take_request(request(2)) is Taken.QUEUED  # where 1 was invited
-    sent(intake)
+    assert [intake.take_request(request(number)) for number in range(2, 6)] == [Taken.DROPPED] * 4
+    assert intake.take_request(request(1)) is Taken.QUEUED
+
+
+def test_under_constant_load_a_dropped_request_has_its_turn() -> None:
+    """Whoever has been answered asks again at once, before an invitation can have been read."""
+    intake = Intake(queue_length=4)
+    numbers = count(1)
+    for _ in range(4):
+        intake.take_request(request(next(numbers)))
+    assert intake.take_request(request(0)) is Taken.DROPPED
+    for _ in range(4):
+        intake.finish(take_work(intake).id, b"answer")
+        intake.take_request(request(next(numbers)))
+    assert intake.take_request(request(0)) is Taken.QUEUED
+
+
+def test_an_offer_that_nobody_takes_lapses_when_the_queue_is_empty() -> None:
+    intake = Intake(queue_length=1)
+    for number in range(2):
+        intake.take_request(request(number))
     take_work(intake)
-    assert sent(intake) == []
+    assert intake.take_request(request(2)) is Taken.DROPPED
+    assert intake.next_work() is None
+    assert intake.take_request(request(2)) is Taken.QUEUED
 
 
 def test_invitations_are_no_more_than_free_slots() -> None:
