@@ -1,8 +1,8 @@
-"""io_uring's binary interface, as far as writing and syncing files needs it. Nothing else is here.
+"""io_uring's binary interface, as far as syncing a file needs it. Nothing else is here.
 
 `gadget.uring` is the only caller and owns the memory that the kernel shares.
 
-Source: include/uapi/linux/io_uring.h (Linux 5.6 and newer); the numbers are the same on every
+Source: include/uapi/linux/io_uring.h (Linux 5.4 and newer); the numbers are the same on every
 machine. Both machines are little-endian and 64-bit.
 """
 
@@ -14,20 +14,18 @@ from struct import Struct
 from typing import Final
 
 __all__ = [
+    "CQE",
     "IORING_FSYNC_DATASYNC",
     "IORING_OP_FSYNC",
-    "IORING_OP_WRITE",
     "IOSQE_ASYNC",
-    "IOSQE_IO_LINK",
+    "SQE",
     "Ring",
     "io_uring_enter",
     "open_ring",
 ]
 
 IORING_OP_FSYNC: Final = 3
-IORING_OP_WRITE: Final = 23
 IORING_FSYNC_DATASYNC: Final = 1
-IOSQE_IO_LINK: Final = 1 << 2  # the next one starts when this one has succeeded in full
 IOSQE_ASYNC: Final = 1 << 4  # on a thread of the kernel, from the start
 
 _NR_SETUP: Final = 425

@@ -22,7 +22,7 @@ import trio
 from gadget.aio import AioContext
 from gadget.errors import SlotsInUseError
 from gadget.keychain.journal_mode import find_journals_data
-from gadget.uring import WriteRing, open_write_ring
+from gadget.uring import SyncRing, open_sync_ring
 
 __all__ = ["DISK_ERRORS", "MARKS_FOLDER", "Disk", "FolderDisk", "PendingSync", "folder_of"]
 
@@ -82,11 +82,11 @@ class Disk(Protocol):
         ...
 
     def start_writes(self, writes: Sequence[tuple[int, bytes]]) -> PendingSync:
-        """Begins to write each block at the beginning of its file, in this order, and then to make
-        the content of the last file durable. Returns at once.
+        """Writes each block at the beginning of its file, in this order, into the page cache, and
+        begins to make the content of the last file durable.
 
         Args:
-            writes: one or two of (handle, at most 4,096 bytes).
+            writes: one or more of (handle, block).
         """
         ...
 
@@ -110,7 +110,7 @@ class FolderDisk:
         self,
         folders: dict[str, int],
         aio: AioContext,
-        rings: list[WriteRing],
+        rings: list[SyncRing],
         *,
         journals_data: bool,
     ) -> None:
@@ -187,25 +187,24 @@ class FolderDisk:
         return handle
 
     def start_writes(self, writes: Sequence[tuple[int, bytes]]) -> PendingSync:
-        last = writes[-1][0]
-        if self._rings:
-            return self._find_free_ring().start(writes, last)
         for handle, block in writes:
             written = os.pwrite(handle, block, 0)
             if written != len(block):
                 raise OSError(errno.EIO, f"only {written} of {len(block)} bytes were written")
-        return self._aio.submit_fdsync(last)
+        return self.start_sync(writes[-1][0])
 
-    def _find_free_ring(self) -> WriteRing:
+    def _find_free_ring(self) -> SyncRing:
         for ring in self._rings:
             if ring.is_free():
                 return ring
         if len(self._rings) == _RINGS_LIMIT:
-            raise SlotsInUseError(f"all {_RINGS_LIMIT} rings have a write on its way")
-        self._rings.append(open_write_ring())
+            raise SlotsInUseError(f"all {_RINGS_LIMIT} rings have a sync on its way")
+        self._rings.append(open_sync_ring())
         return self._rings[-1]
 
     def start_sync(self, handle: int) -> PendingSync:
+        if self._rings:
+            return self._find_free_ring().start(handle)
         return self._aio.submit_fdsync(handle)
 
     def close_file(self, handle: int) -> None:
@@ -227,12 +226,12 @@ class FolderDisk:
         return fd
 
 
-def _open_rings() -> list[WriteRing]:
+def _open_rings() -> list[SyncRing]:
     """Returns a first ring; none where the kernel has none, and then Linux AIO does the work."""
     try:
-        return [open_write_ring()]
+        return [open_sync_ring()]
     except OSError as error:
-        logger.info("marks are written without io_uring", extra={"reason": str(error)})
+        logger.info("marks are synced without io_uring", extra={"reason": str(error)})
         return []
 
 

@@ -39,7 +39,7 @@ async def disk(
 ) -> AsyncIterator[Disk]:
     if request.param.startswith("folder"):
         if request.param != "folder":
-            monkeypatch.setattr(disk_module, "open_write_ring", _refuse_ring)
+            monkeypatch.setattr(disk_module, "open_sync_ring", _refuse_ring)
         real = FolderDisk.open(tmp_path / "data", aio)
         yield real
         real.close()
