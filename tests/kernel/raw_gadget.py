@@ -1,4 +1,4 @@
-"""A FunctionFS gadget without daemons: this process holds ep0 and nobody answers requests there.
+"""A FunctionFS gadget without daemons: this process holds ep0.
 
 Made with the scripts and the descriptors of the product, in the lab only.
 """
@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from broker.contract import PROTOCOL_VERSION, READY_MAGIC
 from registrar.descriptors import TEZSIGN_FUNCTION, encode_descriptors, encode_strings
 from registrar.events import EventType, parse_event, split_events
 from tests.process.run import run_process
@@ -55,6 +56,11 @@ class RawGadget:
                 if wanted in [parse_event(record).type for record in records]:
                     return
         raise TimeoutError(f"no {wanted.name} event")
+
+    def answer_ready(self) -> None:
+        """Says "ready" to the next host that asks."""
+        self.wait_event(EventType.SETUP)
+        os.write(self._ep0, READY_MAGIC + PROTOCOL_VERSION.to_bytes(2, "little") + b"\1\0")
 
     def tear_down(self) -> None:
         """Leaves nothing of it, so that another test module can have a gadget."""

@@ -48,7 +48,10 @@ async def open_pair(gadget: RawGadget) -> AsyncIterator[tuple[ByteStream, ByteSt
     """A `UsbStream` and the gadget's own stream at the other end."""
     board = await open_stream(gadget.folder / "ep2", gadget.folder / "ep1")
     (attached,) = usb.open_bus().find_boards()
-    host = UsbStream(attached.open().claim(INTERFACE_SIGN))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.to_thread.run_sync, gadget.answer_ready)
+        claimed = await trio.to_thread.run_sync(attached.open().claim, INTERFACE_SIGN)
+    host = UsbStream(claimed)
     reading = ReadingBoard(board)
     try:
         async with trio.open_nursery() as nursery:
