@@ -2,6 +2,7 @@
 it."""
 
 import os
+import sys
 
 from hypothesis import settings
 
@@ -10,3 +11,11 @@ collect_ignore_glob = [] if os.environ.get("TEZSIGN_IN_LAB") else ["kernel/*", "
 # Wall-clock deadlines of single examples say how busy the machine is, not if the code is right.
 settings.register_profile("no-deadline", deadline=None)
 settings.load_profile("no-deadline")
+
+_RECURSION_LIMIT = sys.getrecursionlimit()
+
+
+def pytest_collection_finish() -> None:
+    """py_ecc raises the limit for the whole process when it is imported, so far that a parser of
+    hostile bytes would meet the end of the stack before it: no Python of ours runs like that."""
+    sys.setrecursionlimit(_RECURSION_LIMIT)
