@@ -60,9 +60,9 @@ def main_pid(unit: str) -> int:
 
 
 def kill(unit: str, number: signal.Signals = signal.SIGKILL) -> tuple[int, float]:
-    """Returns the process and when it was."""
+    """Returns the process and when it was. One that is being started again is waited for."""
+    wait_until(lambda: main_pid(unit) != 0, PATIENCE_S)
     pid = main_pid(unit)
-    assert pid
     now_s = time.monotonic()
     os.kill(pid, number)
     return pid, now_s
