@@ -103,7 +103,7 @@ class Ring:
 
     Attributes:
         queues: both queues; offsets are into it.
-        requests: `entries` times `SQE`.
+        requests: the entries, each a `SQE`.
         sq_tail, sq_array, cq_head, cq_tail: offsets of u32; the array has one for each entry.
         cqes: offset of `cq_entries` times `CQE`.
     """
@@ -111,7 +111,6 @@ class Ring:
     fd: int
     queues: mmap.mmap
     requests: mmap.mmap
-    entries: int
     cq_entries: int
     sq_tail: int
     sq_array: int
@@ -161,7 +160,6 @@ def _map(fd: int, params: bytearray) -> Ring:
         fd=fd,
         queues=mmap.mmap(fd, size, offset=0),
         requests=mmap.mmap(fd, entries * SQE.size, offset=_OFF_SQES),
-        entries=entries,
         cq_entries=cq_entries,
         sq_tail=sq_tail,
         sq_array=sq_array,
