@@ -11,15 +11,14 @@ from trio.testing import wait_all_tasks_blocked
 
 from broker.contract import INTERFACE_SIGN, VENDOR_ID
 from gadget.endpoints import OutEndpoint, open_out
+from tests.faults.baseline import Baseline, this_process
 from tests.faults.findings import Findings
-from tests.faults.process_size import ProcessSize, measure_process
 from tests.faults.stack import Stack
 from tests.kernel.usbfs import UsbHost, find_device
 
 __all__ = ["cancel_receives"]
 
 _WARM_UP: Final = 1000
-_RESIDENT_PERCENT: Final = 2.0
 _DATA_EACH: Final = 500  # so many cancels, then data must come through
 
 
@@ -29,23 +28,12 @@ async def cancel_receives(stack: Stack, findings: Findings, cancels: int) -> Non
     host = UsbHost(find_device(VENDOR_ID), interface=INTERFACE_SIGN)
     try:
         await _cancel_many(endpoint, host, findings, _WARM_UP)
-        before, tasks = _measure()
+        baseline = Baseline(this_process())
         await _cancel_many(endpoint, host, findings, cancels)
-        after, tasks_after = _measure()
+        await baseline.check(findings)
     finally:
         host.close()
         await endpoint.aclose()
-    findings.check(tasks == tasks_after, f"tasks: {tasks} before, {tasks_after} afterwards")
-    for name in ("descriptors", "threads"):
-        was, is_now = getattr(before, name), getattr(after, name)
-        findings.count(f"{name} afterwards", is_now)
-        findings.check(is_now <= was, f"{name}: {was} before, {is_now} afterwards")
-    grown = 100 * (after.resident_kb - before.resident_kb) / before.resident_kb
-    findings.worst("growth, %", grown, _RESIDENT_PERCENT)
-
-
-def _measure() -> tuple[ProcessSize, int]:
-    return measure_process(os.getpid()), trio.lowlevel.current_statistics().tasks_living
 
 
 async def _cancel_many(

@@ -4,13 +4,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from tests.faults import mortal_gadget
+from tests.faults import churn, mortal_gadget
 from tests.faults.bad_hosts import flood, open_and_close, send_junk, stop_reading
+from tests.faults.bad_line import ask_over_a_bad_line
 from tests.faults.bus_events import reset_port, select_configuration, suspend_and_resume
 from tests.faults.cancels import cancel_receives
+from tests.faults.churn import churn_sessions, churn_sockets
 from tests.faults.findings import Findings
 from tests.faults.kills import kill_gadget
 from tests.faults.orphans import kill_hosts
+from tests.faults.registrar_kills import kill_registrar
 from tests.faults.replug import replug_under_load
 from tests.faults.stack import Stack
 
@@ -88,6 +91,15 @@ SCENARIOS: Final = (
         gadget=mortal_gadget.COMMAND,
     ),
     Scenario(
+        number="3b",
+        name="kill -9 of the registrar",
+        run=kill_registrar,
+        full=50,
+        quick=4,
+        limit_s=900,
+        gadget=mortal_gadget.COMMAND,
+    ),
+    Scenario(
         number="4a",
         name="host that stops reading (seconds)",
         run=stop_reading,
@@ -118,6 +130,32 @@ SCENARIOS: Final = (
         full=1000,
         quick=100,
         limit_s=600,
+    ),
+    Scenario(
+        number="5",
+        name="lost and doubled frames, full queue",
+        run=ask_over_a_bad_line,
+        full=2400,
+        quick=96,
+        limit_s=600,
+    ),
+    Scenario(
+        number="6a",
+        name="connects and disconnects on both sockets",
+        run=churn_sockets,
+        full=10_000,
+        quick=300,
+        limit_s=600,
+        gadget=churn.COMMAND,
+    ),
+    Scenario(
+        number="6b",
+        name="sessions opened and ended",
+        run=churn_sessions,
+        full=1000,
+        quick=30,
+        limit_s=600,
+        gadget=churn.COMMAND,
     ),
     Scenario(
         number="6c",

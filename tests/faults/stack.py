@@ -58,7 +58,7 @@ class Stack:
         return max([*levels, *self.marks().values()], default=0) + 1
 
     def marks(self) -> dict[tuple[str, str], int]:
-        """Levels by address and kind, as they were when the keys were unlocked."""
+        """Levels by address and kind, as they were when the keys were looked at last."""
         found = {}
         for key in self.keys:
             for kind in KINDS:
@@ -76,6 +76,16 @@ class Stack:
                     await client.new(_PASSPHRASE, name, "tz4", None)
             outcomes = await client.unlock(_PASSPHRASE)
             assert [each.code for each in outcomes] == [0] * len(_KEYS), outcomes
+            self.keys = await client.status()
+
+    async def begin(self) -> None:
+        """A scenario has a ledger of its own, and goes on above the marks of the one before."""
+        self.ledger = Ledger()
+        await self.look()
+
+    async def look(self) -> None:
+        """Reads what the keys are now, and their marks where they are unlocked."""
+        async with open_manager() as client:
             self.keys = await client.status()
 
     def unbind(self) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 from tests.soak.observed import read_report
 from tests.soak.series import KERNEL, LOAD, Metric
 
-__all__ = ["Observed", "sample"]
+__all__ = ["Observed", "sample", "sample_process"]
 
 _PROC: Final = Path("/proc")
 # Kernel objects that a signer's work makes and must give back: files, sockets, polling, AIO. A
