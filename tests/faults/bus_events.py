@@ -17,6 +17,7 @@ from registrar.events import Setup
 from tests.faults.findings import Findings
 from tests.faults.load import Load
 from tests.faults.stack import Stack, open_session
+from tests.faults.transfer_trace import TransferTrace
 from tests.faults.wait import wait_true
 from tests.kernel.usb_control import ControlHost
 from tests.kernel.usbfs import find_device
@@ -35,10 +36,12 @@ _PORT: Final = 1
 _USBDEVFS_RESET: Final = 0x5514
 _SUSPENDED: Final = "state=suspended"
 _NEXT_S: Final = 2.0
+_ON_ITS_WAY_S: Final = 0.1
+_PAUSE_S: Final = 0.2
 
 
 async def suspend_and_resume(stack: Stack, findings: Findings, cycles: int) -> None:
-    """No session may be lost: SUSPEND pauses, RESUME goes on."""
+    """SUSPEND pauses and RESUME goes on: no session is lost, no transfer fails or is taken back."""
     registrar = stack.board.registrar
     hub = ControlHost(_ROOT_HUB)
 
@@ -46,18 +49,33 @@ async def suspend_and_resume(stack: Stack, findings: Findings, cycles: int) -> N
         before = registrar.count(_SUSPENDED)
         hub.request(_port_request(_SET_FEATURE))
         await wait_true(lambda: registrar.has_more(_SUSPENDED, before))
+        await _check_paused(stack, findings)
         hub.request(_port_request(_CLEAR_FEATURE))
         await wait_true(lambda: not _is_suspended(hub))
         findings.count("suspend/resume")
 
     ended = stack.board.gadget_log().count("session ends")
     try:
-        lost = await _disturb(stack, findings, cycles, cycle)
+        with TransferTrace() as trace:
+            lost = await _disturb(stack, findings, cycles, cycle)
     finally:
         hub.close()
     findings.check(lost == 0, f"{lost} sessions of the host were lost over a suspend")
     ended = stack.board.gadget_log().count("session ends") - ended
     findings.check(ended == 0, f"{ended} sessions of the board ended over a suspend")
+    findings.count("transfers completed", trace.completed)
+    findings.check(trace.completed > 0, "no transfer was seen")
+    findings.check(trace.failed == 0, f"{trace.failed} transfers failed over a suspend")
+    findings.check(trace.taken_back == 0, f"{trace.taken_back} transfers were taken back")
+
+
+async def _check_paused(stack: Stack, findings: Findings) -> None:
+    """No answer comes, but those that the host had when the bus stopped."""
+    await trio.sleep(_ON_ITS_WAY_S)
+    signed = len(stack.ledger)
+    await trio.sleep(_PAUSE_S)
+    came = len(stack.ledger) - signed
+    findings.check(came == 0, f"{came} answers came over a suspended bus")
 
 
 def _port_request(request: int) -> Setup:
