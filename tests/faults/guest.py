@@ -8,13 +8,14 @@ import shutil
 import sys
 import time
 import traceback
+from collections import deque
 from pathlib import Path
 from typing import Final
 
 import trio
 
 from tests.faults.catalog import Scenario, find_scenario
-from tests.faults.findings import Findings
+from tests.faults.findings import Findings, Outcome
 from tests.faults.stack import Stack, open_stack
 
 __all__ = ["OUT_VARIABLE", "main", "outcome_file"]
@@ -31,26 +32,41 @@ def outcome_file(out: Path, number: str) -> Path:
 def main() -> None:
     form, *numbers = sys.argv[1:]
     out = Path(os.environ[OUT_VARIABLE])
-    for number in numbers:
-        run_scenario(find_scenario(number), is_quick=form == "quick", out=out)
+    waiting = deque(sorted(map(find_scenario, numbers), key=lambda scenario: scenario.gadget))
+    while waiting:
+        run_on_one_board(waiting, is_quick=form == "quick", out=out)
 
 
-def run_scenario(scenario: Scenario, *, is_quick: bool, out: Path) -> None:
-    """On a board of its own; the daemons' logs are kept where a promise was broken."""
+def run_on_one_board(waiting: deque[Scenario], *, is_quick: bool, out: Path) -> None:
+    """As many as want the same gadget, one at least: a board takes as long as a quick scenario.
+
+    Whatever breaks a promise, or ends the gadget, is the last one on its board.
+    """
+    command = waiting[0].gadget
+    with open_stack(command) as stack:
+        is_whole = True
+        while is_whole and waiting and waiting[0].gadget == command:
+            outcome = run_scenario(waiting.popleft(), stack, is_quick=is_quick, out=out)
+            is_whole = outcome.passed and stack.board.gadget is not None
+
+
+def run_scenario(scenario: Scenario, stack: Stack, *, is_quick: bool, out: Path) -> Outcome:
+    """The daemons' logs are kept where a promise was broken."""
     findings = Findings(patience=_QUICK_PATIENCE if is_quick else 1.0)
     started_s = time.monotonic()
-    with open_stack(scenario.gadget) as stack:
-        try:
-            count = scenario.quick if is_quick else scenario.full
-            trio.run(scenario.run, stack, findings, count)
-            check_ledger(stack, findings)
-        except Exception:  # noqa: BLE001 - told in the table, and the next scenario goes on
-            findings.fail(traceback.format_exc())
-        outcome = findings.outcome(scenario.name, time.monotonic() - started_s)
-        if not outcome.passed:
-            keep_logs(stack, out / f"logs-{scenario.number}")
+    try:
+        trio.run(stack.begin)
+        count = scenario.quick if is_quick else scenario.full
+        trio.run(scenario.run, stack, findings, count)
+        check_ledger(stack, findings)
+    except Exception:  # noqa: BLE001 - told in the table, and the next scenario goes on
+        findings.fail(traceback.format_exc())
+    outcome = findings.outcome(scenario.name, time.monotonic() - started_s)
+    if not outcome.passed:
+        keep_logs(stack, out / f"logs-{scenario.number}")
     outcome_file(out, scenario.number).write_text(outcome.to_json())
     print(f"scenario {scenario.number} done after {outcome.elapsed_s:.0f} s", flush=True)
+    return outcome
 
 
 def check_ledger(stack: Stack, findings: Findings) -> None:
