@@ -1,15 +1,21 @@
 """The tools of tests/faults can fail: the oracle, the limits, the record, the table."""
 
 import os
+import random
 from pathlib import Path
 
 import pytest
 
+from broker.frame import ID_BYTES, Frame, FrameReader, FrameType, encode_frame
 from broker.messages import ErrorCode
 from host.errors import BadAnswer, NotReady, Refused
+from tests.fakes.streams import memory_streams
+from tests.faults.arguments import parse_arguments
+from tests.faults.baseline import Baseline, this_process
 from tests.faults.findings import Findings, Outcome
 from tests.faults.ledger import KINDS, Ledger, Place, ask_at
 from tests.faults.load import name_error
+from tests.faults.lossy_stream import LossyStream
 from tests.faults.record import Record
 from tests.faults.table import format_table
 from tezos.consensus import parse_payload
@@ -119,3 +125,78 @@ def test_table_tells_counts_limits_and_problems() -> None:
     assert "| 1 | a scenario | cycles 3 | answer, s 0.25 (at most 1) | kept, 2 s |" in table
     assert "BROKEN" in table
     assert "2: a promise" in table
+
+
+def frames_of(data: bytes) -> list[Frame]:
+    reader = FrameReader()
+    reader.feed(data, 0)
+    frames = []
+    while (frame := reader.next_frame(0)) is not None:
+        frames.append(frame)
+    assert reader.skipped_bytes == 0
+    return frames
+
+
+def request(number: int) -> bytes:
+    return encode_frame(Frame(FrameType.REQUEST, number.to_bytes(ID_BYTES, "little"), b"x" * 900))
+
+
+async def test_a_lossy_line_loses_and_doubles_whole_frames_both_ways() -> None:
+    near, far = memory_streams()
+    line = LossyStream(near, random.Random(1), 0.2)  # noqa: S311 - repeatable
+    count = 500
+    came = b""
+    for number in range(count):
+        await line.send(request(number))
+        await far.send(request(number))
+    for _ in range(line.counts["request arrived"] + line.counts["request doubled"]):
+        came += await far.receive()
+    assert (
+        len(frames_of(came)) == count + line.counts["request doubled"] - line.counts["request lost"]
+    )
+    for fate in ("request lost", "request doubled"):
+        assert 60 < line.counts[fate] < 140
+    await far.aclose()
+    back = [await line.receive() for _ in range(300)]
+    assert len(frames_of(b"".join(back))) == 300
+    assert sum(line.counts.values()) > count
+
+
+async def test_a_line_that_stalls_brings_everything_in_one_piece() -> None:
+    near, far = memory_streams()
+    line = LossyStream(near, random.Random(1), 0)  # noqa: S311
+    async with line.stall():
+        for number in (1, 2, 1, 3, 2):
+            await line.send(request(number))
+    ids = [frame.id[0] for frame in frames_of(await far.receive())]
+    assert ids == [1, 2, 3]
+
+
+async def test_what_is_held_afterwards_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.faults.baseline._SETTLE_S", 0.1)
+    findings = Findings()
+    baseline = Baseline(this_process())
+    held = os.open(os.devnull, os.O_RDONLY)
+    memory = os.urandom(8 * 1024 * 1024)
+    await baseline.check(findings)
+    os.close(held)
+    problems = findings.outcome("test", 1.0).problems
+    assert len(memory) > 0
+    assert any("descriptors of the host" in problem for problem in problems)
+    assert any("growth of the host" in problem for problem in problems)
+
+
+async def test_what_was_given_back_is_none() -> None:
+    findings = Findings()
+    baseline = Baseline(this_process())
+    os.close(os.open(os.devnull, os.O_RDONLY))
+    await baseline.check(findings)
+    assert findings.outcome("test", 1.0).passed
+
+
+def test_the_quick_form_has_what_fits_into_one_guest() -> None:
+    full = {scenario.number for scenario in parse_arguments([]).scenarios}
+    quick = {scenario.number for scenario in parse_arguments(["--quick"]).scenarios}
+    assert full - quick == {"3c", "7"}
+    with pytest.raises(SystemExit):
+        parse_arguments(["--quick", "--only", "7"])

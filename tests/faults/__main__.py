@@ -3,14 +3,18 @@
 Exit status 0 where every promise was kept, 1 where one was broken or a scenario did not end.
 """
 
+import subprocess
 import sys
 import tempfile
+import time
+import traceback
 from pathlib import Path
 
 from tests.faults.arguments import Arguments, parse_arguments
 from tests.faults.catalog import Scenario
-from tests.faults.findings import Outcome
+from tests.faults.findings import Findings, Outcome
 from tests.faults.guest import OUT_VARIABLE, outcome_file
+from tests.faults.outside import OutsideScenario
 from tests.faults.record import Record, fingerprint
 from tests.faults.table import format_table
 from tests.lab.api import run_in_lab
@@ -27,7 +31,11 @@ def main() -> int:
             print(f"scenario {scenario.number}: done before, with this code", flush=True)
             continue
         print(f"scenario {scenario.number}: {scenario.name}", flush=True)
-        record.keep(scenario.number, run_scenario(scenario, form, arguments))
+        if isinstance(scenario, OutsideScenario):
+            outcome = run_outside(scenario, arguments)
+        else:
+            outcome = run_scenario(scenario, form, arguments)
+        record.keep(scenario.number, outcome)
     outcomes = {each.number: record.outcomes[each.number] for each in arguments.scenarios}
     print(format_table(outcomes))
     return 0 if all(outcome.passed for outcome in outcomes.values()) else 1
@@ -35,8 +43,7 @@ def main() -> int:
 
 def run_scenario(scenario: Scenario, form: str, arguments: Arguments) -> Outcome:
     """In a guest of its own; the daemons' logs of a broken promise stay beside the record."""
-    out = arguments.record.with_suffix("") / scenario.number
-    out.mkdir(parents=True, exist_ok=True)
+    out = open_folder(scenario, arguments)
     found = outcome_file(out, scenario.number)
     found.unlink(missing_ok=True)
     guest = [sys.executable, "-m", "tests.faults.guest", form, scenario.number]
@@ -53,6 +60,24 @@ def run_scenario(scenario: Scenario, form: str, arguments: Arguments) -> Outcome
         return Outcome.from_json(found.read_text())
     reason = f"the scenario did not end (status {done.returncode}): {log}"
     return Outcome(name=scenario.name, counts={}, measures={}, problems=(reason,), elapsed_s=0.0)
+
+
+def run_outside(scenario: OutsideScenario, arguments: Arguments) -> Outcome:
+    """It boots what it needs."""
+    findings = Findings()
+    started_s = time.monotonic()
+    try:
+        scenario.run(open_folder(scenario, arguments), findings, scenario.full, scenario.limit_s)
+    except (AssertionError, OSError, subprocess.TimeoutExpired):
+        findings.fail(traceback.format_exc())
+    return findings.outcome(scenario.name, time.monotonic() - started_s)
+
+
+def open_folder(scenario: Scenario | OutsideScenario, arguments: Arguments) -> Path:
+    """Where a scenario leaves its logs, beside the record."""
+    out = arguments.record.with_suffix("") / scenario.number
+    out.mkdir(parents=True, exist_ok=True)
+    return out
 
 
 if __name__ == "__main__":

@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import Final
 
 from tests.faults.catalog import SCENARIOS, Scenario
+from tests.faults.outside import OUTSIDE, OutsideScenario
 
 __all__ = ["Arguments", "parse_arguments"]
 
 _RECORD: Final = Path("build/faults.json")
+_EITHER: Final[tuple[Scenario | OutsideScenario, ...]] = (*SCENARIOS, *OUTSIDE)
+_ALL: Final = tuple(sorted(_EITHER, key=lambda scenario: scenario.number))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arguments:
     """Which scenarios, in which form; `record` is where it goes on."""
 
-    scenarios: tuple[Scenario, ...]
+    scenarios: tuple[Scenario | OutsideScenario, ...]
     is_quick: bool
     record: Path
 
@@ -33,7 +36,7 @@ def parse_arguments(words: Sequence[str]) -> Arguments:
     parser.add_argument(
         "--only",
         action="append",
-        choices=[scenario.number for scenario in SCENARIOS],
+        choices=[scenario.number for scenario in _ALL],
         help="this scenario; may be repeated",
     )
     parser.add_argument(
@@ -44,7 +47,10 @@ def parse_arguments(words: Sequence[str]) -> Arguments:
         help=f"the record of what has been run with this code ({_RECORD})",
     )
     options = parser.parse_args(words)
-    wanted = [each for each in SCENARIOS if options.only is None or each.number in options.only]
+    there: tuple[Scenario | OutsideScenario, ...] = SCENARIOS if options.quick else _ALL
+    wanted = [each for each in there if options.only is None or each.number in options.only]
+    if not wanted:
+        parser.error("these have no quick form here")
     return Arguments(
         scenarios=tuple(wanted), is_quick=options.quick, record=options.resume.absolute()
     )
