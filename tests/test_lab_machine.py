@@ -59,6 +59,13 @@ def test_bare_machine_has_no_network_and_no_disk() -> None:
     assert "-drive" not in words
 
 
+def test_counted_instructions_are_those_of_one_emulated_processor() -> None:
+    words = " ".join(replace(BARE, counts_instructions=True).command())
+    assert "-icount shift=0" in words
+    assert "-smp 1" in words
+    assert "kvm" not in words
+
+
 def test_host_root_is_shared_read_only_and_commas_are_kept() -> None:
     shares = (("root", Path("/"), False), ("out", Path("/a,b"), True))
     root, out = (w for w in replace(BARE, shares=shares).command() if w.startswith("local,"))

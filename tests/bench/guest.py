@@ -2,12 +2,13 @@
 
 A round is complete in itself: a raw echo, one BLS signature, one durable write of marks, then a
 board that was started anew and a host that signs through it. So the ratio compares what was
-measured within the same minute.
+measured within the same minute. The same round compares ways to get marks onto the disk: `Store`.
 """
 
 import contextlib
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -24,7 +25,7 @@ from host.client import Client
 from host.discover import choose
 from host.session import open_client
 from registrar.sockets import connect_local
-from tests.bench.table import Round, print_table
+from tests.bench.table import Round, Store, print_table
 from tests.kernel.board import PASSPHRASE, Board, open_board, open_signer, tezsign
 from tests.kernel.raw_gadget import RawGadget
 from tests.kernel.usbfs import UsbHost, find_device
@@ -43,25 +44,28 @@ _WARM_UP: Final = 50
 _REPEATS: Final = 300
 _PACKET_BYTES: Final = 100
 _DATA: Final = Path("/data/tezsign")
+_SLOTS: Final = ("marks/bench.0", "marks/bench.1")
+_BLOCK_BYTES: Final = 4096
 _KEYS: Final = ("consensus", "companion")
 _PORT: Final = 20090
 
 
 def main() -> None:
+    title = sys.argv[1]
     with tempfile.TemporaryDirectory() as folder:
         rounds = []
         for number in range(_ROUNDS):
             place = Path(folder) / str(number)
             place.mkdir()
             rounds.append(measure_round(place, number))
-            print(f"round {number + 1} of {_ROUNDS} done", flush=True)
-    print_table(rounds)
+            print(f"{title}: round {number + 1} of {_ROUNDS} done", flush=True)
+    print_table(title, rounds)
 
 
 def measure_round(folder: Path, number: int) -> Round:
     echo_ms = measure_echo(folder)
     bls_ms = measure_bls()
-    write_ms = trio.run(measure_write)
+    store = trio.run(measure_store)
     (folder / "board").mkdir()
     with open_board(folder / "board", _DATA) as board:
         started_s = time.monotonic()
@@ -84,7 +88,7 @@ def measure_round(folder: Path, number: int) -> Round:
     return Round(
         echo_ms=echo_ms,
         bls_ms=bls_ms,
-        write_ms=write_ms,
+        store=store,
         sign_ms=tuple(sign_ms),
         per_second=per_second,
         start_ms=start_ms,
@@ -134,26 +138,58 @@ def measure_bls() -> float:
     return statistics.median(time_ms(lambda: key.sign(payload)) for _ in range(_REPEATS))
 
 
-async def measure_write() -> float:
-    """Both slots durable, with the code and on the disk of the real marks."""
+async def measure_store() -> Store:
+    """The marks of one key, with the code and on the disk of the real ones."""
+    key = open_key(KeyType.TZ4, create_secret(KeyType.TZ4, os.urandom))
+    payload = attestation("tz4", 1, 0)
     aio = open_aio(1)
-    folder = _DATA.parent / "bench"
-    disk = FolderDisk.open(folder, aio)
-    names = ("marks/bench.0", "marks/bench.1")
+    disk = FolderDisk.open(_DATA.parent / "bench", aio)
     try:
-        for name in names:
+        for name in _SLOTS:
             if name not in disk.list_names():
-                disk.write_new(name, bytes(4096))
-        slots = Slots(disk, names)
-        blocks = (os.urandom(4096), os.urandom(4096))
+                disk.write_new(name, bytes(_BLOCK_BYTES))
+        slots = Slots(disk, _SLOTS)
+        blocks = (os.urandom(_BLOCK_BYTES), os.urandom(_BLOCK_BYTES))
+        handle = disk.open_file(_SLOTS[0])
 
         async def write() -> None:
             await slots.begin(blocks).wait()
 
-        return statistics.median([await time_async_ms(write) for _ in range(_REPEATS)])
+        async def write_and_sign() -> None:
+            pending = slots.begin(blocks)
+            key.sign(payload)
+            await pending.wait()
+
+        async def write_by_aio() -> None:
+            for descriptor, block in ((handle, blocks[0]), (handle, blocks[1])):
+                os.pwrite(descriptor, block, 0)
+            await aio.submit_fdsync(handle).wait()
+
+        return Store(
+            bare_ms=measure_bare_write(_DATA.parent / "bench" / _SLOTS[1]),
+            write_ms=await median_ms(write),
+            aio_ms=await median_ms(write_by_aio),
+            with_bls_ms=await median_ms(write_and_sign),
+        )
     finally:
         disk.close()
         await aio.aclose()
+
+
+def measure_bare_write(path: Path) -> float:
+    """One block, durable when write(2) returns: the least that any signer must wait for."""
+    file = os.open(path, os.O_WRONLY | os.O_DSYNC)
+    block = os.urandom(_BLOCK_BYTES)
+    try:
+        return statistics.median(
+            time_ms(lambda: os.pwrite(file, block, 0)) for _ in range(_REPEATS)
+        )
+    finally:
+        os.close(file)
+
+
+async def median_ms(action: Callable[[], Awaitable[None]]) -> float:
+    return statistics.median([await time_async_ms(action) for _ in range(_REPEATS)])
 
 
 async def measure_signing(level: int) -> tuple[list[float], float]:

@@ -35,6 +35,7 @@ class Arguments:
     timeout_s: float | None = None
     disk: Path | None = None
     forward: Forward | None = None
+    count_instructions: bool = False
 
     def __post_init__(self) -> None:
         """Refuses what can't be run."""
@@ -65,6 +66,7 @@ def parse_arguments(words: Sequence[str]) -> Arguments:
             timeout_s=options.timeout,
             disk=options.disk,
             forward=options.forward,
+            count_instructions=options.count_instructions,
         )
     except ValueError as error:
         parser.error(str(error))
@@ -105,6 +107,12 @@ def _create_parser() -> argparse.ArgumentParser:
         metavar="HOST_PORT:GUEST_PORT",
         type=_parse_forward,
         help="lead this machine's 127.0.0.1:HOST_PORT to the guest",
+    )
+    parser.add_argument(
+        "--count-instructions",
+        action="store_true",
+        help="one processor whose clock goes 1 ns an instruction, as a board's of 1 GHz: what is"
+        " measured doesn't depend on this machine or what else it does; no KVM",
     )
     return parser
 

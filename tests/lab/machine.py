@@ -74,6 +74,7 @@ class Machine:
     architecture: Architecture
     program: str
     is_accelerated: bool
+    counts_instructions: bool = False
     kernel: Path
     initramfs: Path
     console: Path
@@ -88,8 +89,8 @@ class Machine:
         return [
             self.program,
             *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
-            *("-M", self.architecture.machine, *self._processor()),
-            *("-m", str(_MEMORY_MB), "-smp", str(_PROCESSORS)),
+            *("-M", self.architecture.machine, *self._processors()),
+            *("-m", str(_MEMORY_MB)),
             *("-kernel", str(self.kernel), "-initrd", str(self.initramfs)),
             *("-append", " ".join(self._append())),
             *("-serial", f"file:{_escape(self.console)}"),
@@ -100,10 +101,14 @@ class Machine:
             *self._network(),
         ]
 
-    def _processor(self) -> Sequence[str]:
+    def _processors(self) -> Sequence[str]:
         if self.is_accelerated:
-            return ("-accel", "kvm", "-cpu", "host")
-        return ("-accel", "tcg,thread=multi", "-cpu", self.architecture.emulated_cpu)
+            return ("-accel", "kvm", "-cpu", "host", "-smp", str(_PROCESSORS))
+        cpu = ("-cpu", self.architecture.emulated_cpu)
+        if self.counts_instructions:
+            # 2^0 ns each. Only one processor can count; while it idles, time is the host's.
+            return ("-accel", "tcg,thread=single", "-icount", "shift=0", *cpu, "-smp", "1")
+        return ("-accel", "tcg,thread=multi", *cpu, "-smp", str(_PROCESSORS))
 
     def _append(self) -> Sequence[str]:
         # An oops ends the guest, which the lab sees; the rest saves time under emulation.

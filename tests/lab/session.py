@@ -39,7 +39,9 @@ def run_command(arguments: Arguments) -> int:
     program = find_program(cache, architecture.program, architecture.package)
     kernel = find_kernel(cache, platform.machine())
     initramfs = find_initramfs(cache, kernel)
-    is_accelerated = is_kvm_usable(cache, architecture, program, kernel.image, initramfs)
+    is_accelerated = not arguments.count_instructions and is_kvm_usable(
+        cache, architecture, program, kernel.image, initramfs
+    )
     layer = find_layer(cache) if arguments.systemd else None
     _prepare_files(arguments)
     _compile_project()
@@ -49,6 +51,7 @@ def run_command(arguments: Arguments) -> int:
             architecture=architecture,
             program=program,
             is_accelerated=is_accelerated,
+            counts_instructions=arguments.count_instructions,
             kernel=kernel.image,
             initramfs=channels.initramfs.path,
             console=arguments.out / "console.log" if arguments.out else channels.console.path,

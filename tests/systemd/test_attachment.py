@@ -91,9 +91,15 @@ for _ in range(200): s.sendto(b"x" * 4096, {SOCKET!r})
 
 def test_development_image_has_a_network_card_beside_the_signer() -> None:
     run("systemctl", "start", "attach-gadget-dev.service")
-    wait_ready()
-    interfaces = run("sh", "-c", "cat /sys/bus/usb/devices/1-1/bNumInterfaces").strip()
-    assert interfaces == "4"
-    assert run("systemctl", "is-active", "attach-gadget.service", expect=3).strip() == "inactive"
-    names = [name for _, name in socket.if_nameindex()]
-    assert "usb0" in names
+    try:
+        wait_ready()
+        interfaces = run("sh", "-c", "cat /sys/bus/usb/devices/1-1/bNumInterfaces").strip()
+        assert interfaces == "4"
+        assert (
+            run("systemctl", "is-active", "attach-gadget.service", expect=3).strip() == "inactive"
+        )
+        assert "usb0" in [name for _, name in socket.if_nameindex()]
+    finally:
+        # Each stops the other: the tests that come next are about the one of a production image.
+        run("systemctl", "start", "attach-gadget.service")
+    assert main_pid("attach-gadget-dev") == 0
