@@ -15,7 +15,8 @@ from tests.crash.replay import Share
 from tests.kernel.power_cut import LEVEL
 from tests.lab.api import run_in_lab
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
+# One group: whoever runs them makes the recording once.
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900), pytest.mark.xdist_group("power cut")]
 
 
 def cut_power_after_signing(folder: Path, *gadget: str) -> dict[str, int] | None:
