@@ -17,6 +17,7 @@ import msgpack
 from broker import messages
 from broker.contract import PAYLOAD_LIMIT_BYTES
 from broker.errors import BadMessage, UnknownRequest
+from broker.health_messages import HEALTH_REPORT_LIMIT
 
 __all__ = ["decode_request", "decode_response", "encode_request", "encode_response"]
 
@@ -32,7 +33,9 @@ class _Limits(TypedDict):
 _INT_LIMIT: Final = 2**31 - 1
 # These bound what nested containers may allocate before their shape is refused.
 _REQUEST_LIMITS: Final = _Limits(max_str_len=1024, max_bin_len=8192, max_array_len=64)
-_RESPONSE_LIMITS: Final = _Limits(max_str_len=8000, max_bin_len=4096, max_array_len=1000)
+_RESPONSE_LIMITS: Final = _Limits(
+    max_str_len=8000, max_bin_len=HEALTH_REPORT_LIMIT, max_array_len=1000
+)
 _MAP_LIMIT: Final = 16
 
 

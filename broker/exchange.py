@@ -88,7 +88,7 @@ class Exchange:
         if self._serves:
             self._silent_s = now_s + SILENT_SESSION_S
         if kind is FrameType.REQUEST:
-            return self._take_request(frame)
+            return self._take_request(frame, now_s)
         if kind is FrameType.RESPONSE:
             self._calls.take_response(frame)
         elif kind is FrameType.ACCEPT:
@@ -98,11 +98,11 @@ class Exchange:
             return Effect.DUE
         return Effect.NOTHING
 
-    def _take_request(self, frame: Frame) -> Effect:
+    def _take_request(self, frame: Frame, now_s: float) -> Effect:
         if not self._serves:
             self._unserved += 1
             return Effect.DROPPED
-        return _EFFECTS[self._intake.take_request(frame)]
+        return _EFFECTS[self._intake.take_request(frame, now_s)]
 
     def next_control(self) -> bytes | None:
         """Returns an accept, a repeated answer or a retry to send now."""

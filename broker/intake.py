@@ -34,10 +34,11 @@ class Taken(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """A request for a worker."""
+    """A request for a worker. `taken_s`: when it came in."""
 
     id: bytes
     payload: bytes = field(repr=False)
+    taken_s: float = 0.0
 
 
 class Intake:
@@ -88,7 +89,7 @@ class Intake:
     def answered_bytes(self) -> int:
         return self._answered_bytes
 
-    def take_request(self, frame: Frame) -> Taken:
+    def take_request(self, frame: Frame, now_s: float = 0.0) -> Taken:
         request_id = frame.id
         if request_id in self._in_progress:
             self.duplicates += 1
@@ -105,7 +106,7 @@ class Intake:
         self._dropped.pop(request_id, None)
         self._in_progress.add(request_id)
         self._accepts[request_id] = None
-        self._queue.append(Work(id=request_id, payload=frame.payload))
+        self._queue.append(Work(id=request_id, payload=frame.payload, taken_s=now_s))
         self.queued_peak = max(self.queued_peak, len(self._queue))
         return Taken.QUEUED
 

@@ -21,6 +21,7 @@ from broker.change_messages import (
     SetLevelResponse,
 )
 from broker.codes import ErrorCode
+from broker.health_messages import HealthRequest, HealthResponse
 from broker.key_marks import ChainEntry, KeyMarks, MarkEntry
 from broker.key_messages import (
     DeleteRequest,
@@ -56,6 +57,8 @@ __all__ = [
     "ExportKeyResponse",
     "ExportMarksRequest",
     "ExportMarksResponse",
+    "HealthRequest",
+    "HealthResponse",
     "ImportKeyRequest",
     "ImportKeyResponse",
     "ImportMarksRequest",
@@ -230,6 +233,7 @@ Request = (
     | PingRequest
     | VersionRequest
     | StatusRequest
+    | HealthRequest
     | InitInfoRequest
     | InitRequest
     | NewRequest
@@ -253,6 +257,7 @@ Response = (
     | PingResponse
     | VersionResponse
     | StatusResponse
+    | HealthResponse
     | InitInfoResponse
     | InitResponse
     | NewResponse

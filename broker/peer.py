@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from math import inf
 from pathlib import PurePath
-from typing import Final, Never
+from typing import Final, NamedTuple, Never
 
 import trio
 
@@ -27,17 +27,25 @@ from broker.errors import LinkLost
 from broker.exchange import Effect, Exchange
 from broker.frame import ID_BYTES, FrameReader
 from broker.intake import Work
+from broker.latency import LatencyMeter
 from broker.link import Link
 from broker.pulse import IN_LINK, Missed, Pulse, Turn
 from broker.stream import ByteStream
 
-__all__ = ["Handler", "Peer"]
+__all__ = ["Handler", "Peer", "PeerTimes"]
 
 logger = logging.getLogger(__name__)
 
 Handler = Callable[[bytes], Awaitable[bytes]]
 
 _DROP_LOG_S: Final = 10.0
+
+
+class PeerTimes(NamedTuple):
+    """Where the times of answered requests go: until a worker had them, and sending the answer."""
+
+    queue: LatencyMeter
+    sending: LatencyMeter
 
 
 def _random_id() -> bytes:
@@ -56,6 +64,7 @@ class Peer:
         payload_limit: bytes in one request or answer.
         on_bug: the answer where the handler raised an exception or returned too much.
         new_id: returns 16 bytes that no other request has.
+        times: of the requests that are handled here.
     """
 
     def __init__(
@@ -69,6 +78,7 @@ class Peer:
         payload_limit: int = PAYLOAD_LIMIT_BYTES,
         on_bug: bytes = b"",
         new_id: Callable[[], bytes] = _random_id,
+        times: PeerTimes | None = None,
     ) -> None:
         if workers < 1:
             raise ValueError("a peer needs one worker at least")
@@ -78,6 +88,7 @@ class Peer:
         self._handler = handler
         self._workers = workers
         self._on_bug = on_bug
+        self._times = times or PeerTimes(LatencyMeter(), LatencyMeter())
         self._reader = FrameReader(payload_limit=payload_limit)
         self._exchange = Exchange(
             serves=handler is not None,
@@ -244,7 +255,8 @@ class Peer:
                 self._drops = 0
 
     async def _work(self, handler: Handler) -> Never:
-        exchange, pulse = self._exchange, self._pulse
+        exchange, pulse, times = self._exchange, self._pulse, self._times
+        now_s = trio.current_time
         turn = pulse.join("worker")
         while True:
             turn.seen = pulse.round
@@ -254,9 +266,12 @@ class Peer:
                 continue
             if exchange.has_control:  # there is room now for one that was dropped
                 self._alarm.unpark()
+            times.queue.add(now_s() - work.taken_s)
             answer = await self._answer(handler, work)
             turn.seen = IN_LINK
+            answered_s = now_s()
             await self._send(answer)
+            times.sending.add(now_s() - answered_s)
 
     async def _answer(self, handler: Handler, work: Work) -> bytes:
         try:

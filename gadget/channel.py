@@ -17,6 +17,7 @@ from broker.contract import INTERFACE_MANAGE, INTERFACE_SIGN
 from broker.peer import Peer
 from gadget.endpoints import EndpointStream, open_stream
 from gadget.errors import PartStuckError
+from gadget.health.meters import Meters
 from gadget.rpc import BUG_ANSWER, Service
 
 __all__ = ["PULSE_PERIOD_S", "Channel", "open_channels"]
@@ -33,10 +34,17 @@ _ENDPOINT_FILES: Final = {INTERFACE_SIGN: ("ep1", "ep2"), INTERFACE_MANAGE: ("ep
 class Channel:
     """An open endpoint pair and the service behind it."""
 
-    def __init__(self, interface: int, stream: EndpointStream, service: Service) -> None:
+    def __init__(
+        self,
+        interface: int,
+        stream: EndpointStream,
+        service: Service,
+        meters: Meters | None = None,
+    ) -> None:
         self.interface = interface
         self._stream = stream
         self._answer = partial(service.answer, interface)
+        self._meters = meters
         self._peer: Peer | None = None
 
     @property
@@ -50,7 +58,14 @@ class Channel:
         Raises:
             LinkLost: reading or writing failed for good; the session is over.
         """
-        self._peer = Peer(self._stream, handler=self._answer, on_bug=BUG_ANSWER)
+        self._peer = Peer(
+            self._stream,
+            handler=self._answer,
+            on_bug=BUG_ANSWER,
+            times=None if self._meters is None else self._meters.peer_times,
+        )
+        if self._meters is not None:
+            self._meters.peers[self.interface] = self._peer.counters
         await self._peer.run(task_status=task_status)
 
     def check_pulse(self) -> None:
@@ -70,7 +85,9 @@ class Channel:
 
 
 @asynccontextmanager
-async def open_channels(functionfs: Path, service: Service) -> AsyncIterator[tuple[Channel, ...]]:
+async def open_channels(
+    functionfs: Path, service: Service, meters: Meters | None = None
+) -> AsyncIterator[tuple[Channel, ...]]:
     """Opens all endpoint files, and closes them at the end of the block.
 
     Raises:
@@ -82,7 +99,7 @@ async def open_channels(functionfs: Path, service: Service) -> AsyncIterator[tup
         for interface, (name_in, name_out) in _ENDPOINT_FILES.items():
             stream = await open_stream(functionfs / name_out, functionfs / name_in)
             streams.append(stream)
-            channels.append(Channel(interface, stream, service))
+            channels.append(Channel(interface, stream, service, meters))
         yield tuple(channels)
     finally:
         # Each bounds its own time; together, since a stop has 2 s for everything.

@@ -1,4 +1,4 @@
-"""What the SD-card image says of itself: two one-line files. Read once at start, never written
+"""What the SD-card image says of itself: one-line files. Read once at start, never written
 here."""
 
 from dataclasses import dataclass
@@ -12,10 +12,11 @@ _LIMIT_BYTES: Final = 128
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageInfo:
-    """Both are empty where the daemon runs from no image (the lab, a developer's machine)."""
+    """All are empty where the daemon runs from no image (the lab, a developer's machine)."""
 
     version: str
     date: str
+    hash: str = ""
 
 
 def _first_line(path: Path) -> str:
@@ -29,5 +30,7 @@ def _first_line(path: Path) -> str:
 
 def load_image_info(folder: Path) -> ImageInfo:
     return ImageInfo(
-        version=_first_line(folder / ".image-version"), date=_first_line(folder / ".image-date")
+        version=_first_line(folder / ".image-version"),
+        date=_first_line(folder / ".image-date"),
+        hash=_first_line(folder / ".image-hash"),
     )

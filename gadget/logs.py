@@ -6,9 +6,11 @@ waits for a stuck journal. Message bodies and secrets are never logged, by whom 
 
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from broker.bounds import LOG_BYTES_LIMIT, LOG_LINES_LIMIT
+from gadget.health.log_tally import LogTally
 from registrar.logs import Line, line_of, start_logging
 
 __all__ = ["LogBook", "start_log_book"]
@@ -17,14 +19,23 @@ _LINE_CHARACTERS: Final = 400
 
 
 class LogBook(logging.Handler):
-    """The last 1,000 lines, each cut to 400 characters."""
+    """The last 1,000 lines, each cut to 400 characters.
+
+    Attributes:
+        tally: counts what is logged.
+        correct: what the board's clock says as UTC, once a host has told the time.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.tally = LogTally()
+        self.correct: Callable[[float], float] = float
         self._lines: deque[Line] = deque(maxlen=LOG_LINES_LIMIT)
 
     def emit(self, record: logging.LogRecord) -> None:
         line = line_of(record)
+        fields_size = sum(len(name) + len(str(value)) + 2 for name, value in line.fields.items())
+        self.tally.take(line.level, line.message, fields_size)
         # Made into text when somebody asks, which happens far less often than a signature.
         self._lines.append(line._replace(message=line.message[:_LINE_CHARACTERS]))
 
@@ -33,7 +44,8 @@ class LogBook(logging.Handler):
         chosen: list[str] = []
         room_bytes = LOG_BYTES_LIMIT
         for line in reversed(self._lines):
-            text = str(line)[:_LINE_CHARACTERS]
+            dated = line._replace(created_s=self.correct(line.created_s))
+            text = str(dated)[:_LINE_CHARACTERS]
             room_bytes -= len(text.encode())
             if len(chosen) == count or room_bytes < 0:
                 break

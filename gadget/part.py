@@ -4,6 +4,9 @@ A heartbeat is a promise: the next one comes within so many seconds. So a task t
 wake up for it, and one that does not come back is late, whatever it hangs in.
 """
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import inf
 from typing import Final, final
 
@@ -22,14 +25,22 @@ class Part:
     Attributes:
         status: what it is doing, in words for a person.
         restarts: how often it was started again.
+        stuck_restarts: how often because it showed no sign of life.
         last_heartbeat_s: on trio's clock; -inf: none yet.
+        cpu_s: processor time within `working`.
+        bugs: how many it has failed with; `last_bug` says where, in files and lines.
     """
 
     def __init__(self, name: str) -> None:
         self.name: Final = name
         self.status = "not started"
         self.restarts = 0
+        self.stuck_restarts = 0
         self.last_heartbeat_s = -inf
+        self.cpu_s = 0.0
+        self.bugs = 0
+        self.last_bug = ""
+        self.cancel_run: Callable[[], None] = _nothing
         self._due_s = -inf
         self._begun = trio.Event()
 
@@ -39,6 +50,22 @@ class Part:
         self._due_s = self.last_heartbeat_s + next_within_s + _GRACE_S
         self._begun.set()
 
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Counts the processor time of a block that does not wait."""
+        begun_s = time.thread_time()
+        yield
+        self.cpu_s += time.thread_time() - begun_s
+
+    def note_bug(self, place: str) -> None:
+        self.bugs += 1
+        self.last_bug = place
+
+    def restart_stuck(self) -> None:
+        """Cancels what it does; its supervisor starts it again."""
+        self.stuck_restarts += 1
+        self.cancel_run()
+
     async def wait_begun(self) -> None:
         """Returns after the first heartbeat."""
         await self._begun.wait()
@@ -46,3 +73,7 @@ class Part:
     def is_late(self) -> bool:
         """Whether it has broken its last promise. One that has not begun is late, too."""
         return trio.current_time() > self._due_s
+
+
+def _nothing() -> None:
+    """It is not running."""

@@ -11,6 +11,7 @@ from broker.contract import INTERFACE_MANAGE, INTERFACE_SIGN
 from broker.messages import (
     Error,
     ErrorCode,
+    HealthRequest,
     PingRequest,
     Request,
     SignRequest,
@@ -20,7 +21,7 @@ from broker.messages import (
 
 __all__ = ["refusal"]
 
-_ON_SIGN: Final = (SignRequest, PingRequest, StatusRequest, VersionRequest)
+_ON_SIGN: Final = (SignRequest, PingRequest, StatusRequest, VersionRequest, HealthRequest)
 
 
 def refusal(interface: int, request: Request) -> Error | None:

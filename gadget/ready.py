@@ -16,8 +16,16 @@ from typing import Final, Never
 import trio
 
 from broker.pulse import Pulse
+from gadget.health.meters import UsbMeter
 from gadget.wedge import WedgeEvidence
-from registrar.sockets import SESSION_ANNOUNCED, WEDGED, listen_local, peer_uid, remove_socket
+from registrar.sockets import (
+    SESSION_ANNOUNCED,
+    SUSPENDED,
+    WEDGED,
+    listen_local,
+    peer_uid,
+    remove_socket,
+)
 
 __all__ = ["serve_ready"]
 
@@ -31,7 +39,10 @@ logger = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def serve_ready(
-    path: Path, allowed_uids: frozenset[int], transfers: Callable[[], int]
+    path: Path,
+    allowed_uids: frozenset[int],
+    transfers: Callable[[], int],
+    usb: UsbMeter | None = None,
 ) -> AsyncIterator[Pulse]:
     """Serves the socket while the block runs; at its end it is gone and its peer disconnected.
 
@@ -39,6 +50,7 @@ async def serve_ready(
 
     Args:
         transfers: returns how many OUT transfers have completed so far, on all endpoints.
+        usb: counts what the registrar tells.
 
     Raises:
         OSError: the socket cannot be bound; the session cannot start.
@@ -46,7 +58,7 @@ async def serve_ready(
     listener = listen_local(path, 0o660)
     try:
         async with trio.open_nursery() as nursery:
-            server = _ReadyServer(allowed_uids, transfers)
+            server = _ReadyServer(allowed_uids, transfers, usb or UsbMeter())
             nursery.start_soon(server.accept, trio.socket.from_stdlib_socket(listener), nursery)
             nursery.start_soon(server.judge)
             yield server.pulse
@@ -56,10 +68,13 @@ async def serve_ready(
 
 
 class _ReadyServer:
-    def __init__(self, allowed_uids: frozenset[int], transfers: Callable[[], int]) -> None:
+    def __init__(
+        self, allowed_uids: frozenset[int], transfers: Callable[[], int], usb: UsbMeter
+    ) -> None:
         self.pulse = Pulse()
         self._allowed_uids = allowed_uids
         self._transfers = transfers
+        self._usb = usb
         self._evidence = WedgeEvidence()
         self._announced = trio.Event()
         self._peer: trio.socket.SocketType | None = None
@@ -108,6 +123,7 @@ class _ReadyServer:
         """Takes the peer's announcements until it has left or was replaced."""
         with suppress(OSError, trio.ClosedResourceError):
             while data := await peer.recv(_READ_BYTES):
+                self._usb.suspends += data.count(SUSPENDED)
                 if SESSION_ANNOUNCED in data:
                     self._evidence.announce(trio.current_time(), self._transfers())
                     self._announced.set()
@@ -116,6 +132,7 @@ class _ReadyServer:
     def _report(self) -> None:
         """The registrar has the controller bounced; the evidence starts anew."""
         self._evidence.clear()
+        self._usb.bounces += 1
         logger.warning("announced transfers never complete, usb controller seems wedged")
         if self._peer is not None:
             with suppress(OSError):  # full, or just closed: the evidence will come again

@@ -19,6 +19,7 @@ import trio
 from broker.pulse import Pulse
 from gadget.channel import PULSE_PERIOD_S, Channel, open_channels
 from gadget.errors import PartStuckError
+from gadget.health.meters import Meters, UsbMeter
 from gadget.part import Part
 from gadget.ready import serve_ready
 from gadget.rpc import Service
@@ -36,7 +37,11 @@ logger = logging.getLogger(__name__)
 
 
 async def run_revival(
-    settings: Settings, service: Service, ready_uids: frozenset[int], part: Part
+    settings: Settings,
+    service: Service,
+    ready_uids: frozenset[int],
+    part: Part,
+    meters: Meters | None = None,
 ) -> Never:
     """Serves the host, session after session.
 
@@ -44,13 +49,23 @@ async def run_revival(
         LinkLost, PartStuckError, OSError: a session failed; start again. In groups.
     """
     # The registrar writes descriptors before it serves the socket: endpoints exist from then on.
+    meters = meters or Meters()
     enabled = await _wait_enabled(settings.enabled_socket, part)
     part.beat(_OPEN_LIMIT_S)
     try:
-        async with enabled, open_channels(settings.functionfs, service) as channels:
+        async with enabled, open_channels(settings.functionfs, service, meters) as channels:
             while True:
+                meters.usb.count_enable()
                 async with enabled:
-                    await _serve_session(settings.ready_socket, channels, ready_uids, enabled, part)
+                    await _serve_session(
+                        settings.ready_socket,
+                        channels,
+                        ready_uids,
+                        enabled,
+                        part=part,
+                        usb=meters.usb,
+                    )
+                meters.usb.disables += 1
                 enabled = await _wait_enabled(settings.enabled_socket, part)
     finally:
         part.beat(_END_LIMIT_S)
@@ -61,7 +76,9 @@ async def _serve_session(
     channels: Sequence[Channel],
     ready_uids: frozenset[int],
     enabled: trio.SocketStream,
+    *,
     part: Part,
+    usb: UsbMeter,
 ) -> None:
     """Brings the brokers up, says ready, and takes them down when USB is disabled."""
     async with trio.open_nursery() as nursery:
@@ -71,7 +88,7 @@ async def _serve_session(
         def transfers() -> int:
             return sum(channel.transfers_received for channel in channels)
 
-        async with serve_ready(ready_socket, ready_uids, transfers) as socket_pulse:
+        async with serve_ready(ready_socket, ready_uids, transfers, usb) as socket_pulse:
             logger.info("session is live")
             checks = [channel.check_pulse for channel in channels]
             checks.append(partial(_check_socket, socket_pulse))

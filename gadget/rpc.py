@@ -8,6 +8,7 @@ runs through `_sign` (docs/flow.md).
 
 import logging
 import secrets
+from collections.abc import Callable
 from typing import Final
 
 from broker.board_messages import START_ID_BYTES
@@ -17,6 +18,8 @@ from broker.errors import BadMessage, UnknownRequest
 from broker.messages import (
     Error,
     ErrorCode,
+    HealthRequest,
+    HealthResponse,
     InitInfoRequest,
     InitInfoResponse,
     LogsRequest,
@@ -26,6 +29,7 @@ from broker.messages import (
     ProvePossessionRequest,
     ProvePossessionResponse,
     Request,
+    Response,
     SignRequest,
     SignResponse,
     StatusRequest,
@@ -34,6 +38,7 @@ from broker.messages import (
     VersionResponse,
 )
 from broker.version import VERSION
+from gadget.health.meters import Meters
 from gadget.imageinfo import ImageInfo
 from gadget.key_requests import Route, key_routes
 from gadget.keychain.errors import KeychainError
@@ -50,15 +55,29 @@ _MESSAGE_CHARACTERS: Final = 500
 
 
 class Service:
-    """Answers requests with what the keychain, the log book and the image say."""
+    """Answers requests with what the keychain, the log book and the image say.
+
+    Args:
+        meters: count what is refused.
+        health: returns the report, given the host's time.
+    """
 
     def __init__(
-        self, *, keyring: Keyring, log_book: LogBook, image: ImageInfo, signatures: SignatureLog
+        self,
+        *,
+        keyring: Keyring,
+        log_book: LogBook,
+        image: ImageInfo,
+        signatures: SignatureLog,
+        meters: Meters | None = None,
+        health: Callable[[int | None], bytes] | None = None,
     ) -> None:
         self._keyring = keyring
         self._log_book = log_book
         self._image = image
         self._signatures = signatures
+        self._meters = meters or Meters()
+        self._health = health
         self._start_id = secrets.token_bytes(START_ID_BYTES)
         self._routes: dict[type[Request], Route] = {
             SignRequest: self._sign,
@@ -68,6 +87,7 @@ class Service:
             InitInfoRequest: self._init_info,
             LogsRequest: self._logs,
             ProvePossessionRequest: self._prove_possession,
+            HealthRequest: self._report_health,
             **key_routes(keyring),
         }
 
@@ -76,11 +96,12 @@ class Service:
         try:
             request = decode_request(payload)
         except UnknownRequest as error:
-            return _encode_error(ErrorCode.UNKNOWN_REQUEST, str(error))
+            return self._refuse(ErrorCode.UNKNOWN_REQUEST, str(error))
         except BadMessage as error:
-            return _encode_error(ErrorCode.BAD_MESSAGE, str(error))
+            return self._refuse(ErrorCode.BAD_MESSAGE, str(error))
         refused = refusal(interface, request)
         if refused is not None:
+            self._meters.reject(refused.code)
             return encode_response(refused)
         try:
             return encode_response(await self._routes[type(request)](request))
@@ -89,7 +110,11 @@ class Service:
                 "request not done",
                 extra={"op": request.op, "code": int(error.code), "reason": str(error)},
             )
-            return _encode_error(error.code, str(error))
+            return self._refuse(error.code, str(error))
+
+    def _refuse(self, code: ErrorCode, message: str) -> bytes:
+        self._meters.reject(code)
+        return _encode_error(code, message)
 
     async def _sign(self, request: SignRequest) -> SignResponse:
         started = self._signatures.now()
@@ -118,6 +143,11 @@ class Service:
 
     async def _logs(self, request: LogsRequest) -> LogsResponse:
         return LogsResponse(lines=self._log_book.last_lines(request.lines))
+
+    async def _report_health(self, request: HealthRequest) -> Response:
+        if self._health is None:
+            return Error(code=ErrorCode.UNKNOWN_REQUEST, message="health is not looked at here")
+        return HealthResponse(report=self._health(request.clock_s))
 
     async def _prove_possession(self, request: ProvePossessionRequest) -> ProvePossessionResponse:
         return ProvePossessionResponse(

@@ -10,6 +10,8 @@ __all__ = ["Settings", "settings_from"]
 
 _ENABLED: Final = "enabled.sock"
 _READY: Final = "ready.sock"
+_HEALTH: Final = "health.sock"
+_SETTINGS: Final = "tezsign.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +22,7 @@ class Settings:
         functionfs: the FunctionFS mount with ep1 to ep4.
         data: keystore, marks and throttle; must survive a reboot.
         run: the folder of the two local sockets.
-        image: holds `.image-version` and `.image-date`; may not exist.
+        image: holds `.image-version`, `.image-date` and `.image-hash`; may not exist.
         registrar_user: account of the registrar, which may connect to the ready socket beside root
         and
             ourselves; empty = nobody else.
@@ -35,6 +37,15 @@ class Settings:
     @property
     def enabled_socket(self) -> Path:
         return self.run / _ENABLED
+
+    @property
+    def health_socket(self) -> Path:
+        return self.run / _HEALTH
+
+    @property
+    def settings_file(self) -> Path:
+        """What a person may set, beside the keys."""
+        return self.data / _SETTINGS
 
     @property
     def ready_socket(self) -> Path:

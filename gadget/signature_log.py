@@ -12,6 +12,7 @@ from typing import Final, Never
 
 import trio
 
+from broker.latency import LatencyMeter
 from gadget.part import Part
 from tezos.consensus import parse_payload
 from tezos.keys import KeyType
@@ -25,9 +26,14 @@ logger = logging.getLogger(__name__)
 
 
 class SignatureLog:
-    """Holds what is not yet written; over 1,024 signatures the eldest are dropped and counted."""
+    """Holds what is not yet written; over 1,024 signatures the eldest are dropped and counted.
 
-    def __init__(self) -> None:
+    Args:
+        times: gets how long each signature took, when its line is written.
+    """
+
+    def __init__(self, times: LatencyMeter | None = None) -> None:
+        self._times = times or LatencyMeter()
         self._held: deque[tuple[str, bytes, float, float]] = deque(maxlen=_HELD_LINES)
         self._dropped = 0
         self._writer = trio.lowlevel.ParkingLot()
@@ -45,22 +51,24 @@ class SignatureLog:
         try:
             while True:
                 part.beat(_HEARTBEAT_S)
-                await self._write_held()
+                await self._write_held(part)
                 with trio.move_on_after(_HEARTBEAT_S):
                     await self._writer.park()
         finally:
             while self._held:
                 self._write_one()
 
-    async def _write_held(self) -> None:
+    async def _write_held(self, part: Part) -> None:
         while self._held:
-            self._write_one()
+            with part.working():
+                self._write_one()
             # Several lines at once would hold up whoever asks meanwhile.
             await trio.lowlevel.checkpoint()
         self._tell_dropped()
 
     def _write_one(self) -> None:
         address, payload, started_s, ended_s = self._held.popleft()
+        self._times.add(ended_s - started_s)
         signed = parse_payload(payload, KeyType(address[:3]))
         logger.info(
             "signed",

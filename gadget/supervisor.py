@@ -14,7 +14,7 @@ from typing import Final, Never
 import trio
 
 from broker.errors import BrokerError
-from gadget.errors import GadgetError
+from gadget.errors import GadgetError, PartStuckError
 from gadget.part import Part
 from gadget.restart_delay import RestartDelay
 
@@ -54,7 +54,11 @@ async def _run_once(
 
 
 async def _run_until_failure(part: Part, run: Callable[[Part], Awaitable[object]]) -> Never:
-    await run(part)
+    with trio.CancelScope() as scope:
+        part.cancel_run = scope.cancel
+        await run(part)
+    if scope.cancelled_caught:
+        raise PartStuckError("it has shown no sign of life")
     raise GadgetError("it has ended by itself")
 
 
@@ -69,6 +73,8 @@ def _log_failure(
         "failures": failures,
         "pause_s": pause_s,
     }
+    if is_bug:
+        part.note_bug(str(fields["reasons"]))
     level = logging.ERROR if is_bug else logging.WARNING
     logger.log(level, "part failed, starting again", extra=fields)
 

@@ -29,12 +29,20 @@ class Watch:
     """Looks after the parts once a second.
 
     Args:
+        parts: the watchdog is fed while none of them is late.
         describe: returns the status line.
+        rescue: called at each look; starts a task again that hangs.
     """
 
-    def __init__(self, parts: Sequence[Part], describe: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        describe: Callable[[], str],
+        rescue: Callable[[], None] | None = None,
+    ) -> None:
         self._parts = parts
         self._describe = describe
+        self._rescue = rescue
         limit_s = watchdog_s()
         self._feed_period_s = inf if limit_s is None else limit_s / _FEEDS_PER_LIMIT
         self._period_s = min(_PERIOD_S, self._feed_period_s)
@@ -45,7 +53,12 @@ class Watch:
     async def run(self, part: Part) -> Never:
         if not self._status:
             await self._say_ready()
-        await run_periodically(part, self._period_s, self._look)
+
+        async def look() -> None:
+            with part.working():
+                self._look()
+
+        await run_periodically(part, self._period_s, look)
 
     async def _say_ready(self) -> None:
         for part in self._parts:
@@ -53,12 +66,14 @@ class Watch:
         self._status = self._describe()
         notify_ready(self._status)
 
-    async def _look(self) -> None:
+    def _look(self) -> None:
         status = self._describe()
         if status != self._status:
             notify_status(status)
             self._status = status
         self._note_late([part.name for part in self._parts if part.is_late()])
+        if self._rescue is not None:
+            self._rescue()
         now_s = trio.current_time()
         if not self._late and now_s >= self._next_feed_s:
             feed_watchdog()

@@ -18,6 +18,8 @@ from broker.messages import (
     ExportKeyResponse,
     ExportMarksRequest,
     ExportMarksResponse,
+    HealthRequest,
+    HealthResponse,
     ImportKeyRequest,
     ImportKeyResponse,
     ImportMarksRequest,
@@ -127,6 +129,15 @@ class Client:
         """
         request = _build(LogsRequest, lines=lines)
         return (await self._ask(request, LogsResponse, repeatable=True)).lines
+
+    async def health(self, clock_s: int | None) -> bytes:
+        """Returns the board's health report: JSON, see docs/health.md.
+
+        Args:
+            clock_s: what time it is, as `broker.health_messages` counts; None: not known.
+        """
+        request = _build(HealthRequest, clock_s=clock_s)
+        return (await self._ask(request, HealthResponse, repeatable=True)).report
 
     async def init_info(self) -> InitInfoResponse:
         return await self._ask(InitInfoRequest(), InitInfoResponse, repeatable=True)

@@ -184,6 +184,8 @@ class Registrar:
         if step.state is not self._state or step.action is not Action.NONE:
             fields = {"event": event.type.name, "state": step.state.name.lower()}
             logger.info("usb state changed", extra=fields)
+        if step.state is UsbState.SUSPENDED and self._state is not UsbState.SUSPENDED:
+            self._ready.tell_suspended()
         self._state = step.state
         if step.action in (Action.STOP, Action.RENEW):
             self._enabled.stop()

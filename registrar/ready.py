@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from registrar.sockets import SESSION_ANNOUNCED, WEDGED, connect_local, peer_uid
+from registrar.sockets import SESSION_ANNOUNCED, SUSPENDED, WEDGED, connect_local, peer_uid
 
 __all__ = ["RETRY_S", "ReadyLink"]
 
@@ -102,9 +102,16 @@ class ReadyLink:
 
     def announce(self) -> None:
         """A host was told "ready" and opens a session. Dropped where the gadget does not read."""
+        self._tell(SESSION_ANNOUNCED)
+
+    def tell_suspended(self) -> None:
+        """The bus is suspended; the gadget counts it. Dropped likewise."""
+        self._tell(SUSPENDED)
+
+    def _tell(self, news: bytes) -> None:
         if self._connection is not None:
             with suppress(OSError):
-                self._connection.send(SESSION_ANNOUNCED)
+                self._connection.send(news)
 
     def _read(self, connection: socket.socket) -> bool:
         """Returns whether the gadget has closed."""

@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary
 __all__ = [
     "BACKLOG",
     "SESSION_ANNOUNCED",
+    "SUSPENDED",
     "WEDGED",
     "SocketOptions",
     "connect_local",
@@ -33,6 +34,8 @@ __all__ = [
 BACKLOG: Final = 8
 # On the ready connection. Registrar to gadget: a host was told "ready" and opens a session now.
 SESSION_ANNOUNCED: Final = b"\x01"
+# The bus was suspended; for the health report only.
+SUSPENDED: Final = b"\x02"
 # Gadget to registrar: by evidence the controller is wedged (gadget/wedge.py).
 WEDGED: Final = b"\x01"
 _UCRED: Final = struct.Struct("=iII")  # struct ucred: 0 pid i32 · 4 uid u32 · 8 gid u32, 12 in all

@@ -6,6 +6,7 @@ knows no other key. Called by `gadget.keychain.keyring`. Read `sign` and `_recor
 """
 
 import logging
+import time
 from collections.abc import Callable
 from hashlib import blake2b
 from typing import Final, NamedTuple, final
@@ -25,6 +26,7 @@ from gadget.keychain.errors import (
     SignFailed,
     WatermarkUnusable,
 )
+from gadget.keychain.health import KeyringHealth
 from gadget.keychain.key_material import (
     open_dek,
     open_key_signer,
@@ -57,11 +59,18 @@ class _Unlocked(NamedTuple):
 class Key:
     """One key of the keystore. Made locked."""
 
-    def __init__(self, entry: KeyEntry, disk: Disk, random_bytes: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        entry: KeyEntry,
+        disk: Disk,
+        random_bytes: Callable[[int], bytes],
+        health: KeyringHealth,
+    ) -> None:
         self.entry = entry
         self.address = entry.public_key.address
         self._disk = disk
         self._random_bytes = random_bytes
+        self._health = health
         self._lock = trio.Lock()
         self._unlocked: _Unlocked | None = None
         self._fault: WatermarkUnusable | KeystoreUnusable | None = None
@@ -103,16 +112,22 @@ class Key:
     async def _record_and_sign(
         self, signer: Signer, store: MarkStore, marks: Marks, payload: bytes
     ) -> bytes:
+        now_s = time.monotonic
+        begun_s = now_s()
         pending = store.begin(marks)
+        written_s = computed_s = now_s()
         try:
             # The kernel commits meanwhile. This holds the thread: pyblst keeps the GIL.
             signature = _compute(signer, payload)
+            computed_s = now_s()
         finally:
             # Also when signing raised: the next request must not find this write unfinished.
             # Mostly the disk was faster than the signature, and there is nothing to wait for.
             if not store.finish_nowait(pending, marks):
                 with trio.CancelScope(shield=True):
                     await store.finish(pending, marks)
+        self._health.signature.add(computed_s - written_s)
+        self._health.marks.add(written_s - begun_s + now_s() - computed_s)
         return signature
 
     async def unlock(self, kek: Secret) -> str:

@@ -33,6 +33,7 @@ from gadget.keychain.errors import (
     during,
 )
 from gadget.keychain.failover import Failover
+from gadget.keychain.health import KeyringHealth
 from gadget.keychain.key import Key
 from gadget.keychain.key_transfer import KeyTransfer
 from gadget.keychain.keystore import Keystore
@@ -62,6 +63,7 @@ class Keyring:
     Attributes:
         failover: what changes the marks of keys, and where they may sign.
         transfer: what takes keys out, and in.
+        health: what it tells of itself.
 
     Args:
         kdf: what the passphrase costs; `open` takes no other than the production parameters.
@@ -83,6 +85,7 @@ class Keyring:
         self._admission = Admission(disk, SystemBootClock() if clock is None else clock)
         self._changes = KeystoreChanges(disk, self._keystore, self._admission, random_bytes)
         self._keys: dict[str, Key] = {}
+        self.health = KeyringHealth(disk, self._keys)
         self._fault: KeystoreUnusable | None = None
         self._change_lock = trio.Lock()
         self.failover = Failover(self, self._changes)
@@ -300,7 +303,7 @@ class Keyring:
 
     def add(self, entry: KeyEntry) -> Key:
         """Takes a key into memory that the record names."""
-        key = Key(entry, self._disk, self._random_bytes)
+        key = Key(entry, self._disk, self._random_bytes, self.health)
         self._keys[key.address] = key
         return key
 

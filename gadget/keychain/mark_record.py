@@ -27,6 +27,7 @@ __all__ = [
     "choose_newest",
     "decode_marks",
     "encode_marks",
+    "looks_whole",
 ]
 
 BLOCK_BYTES: Final = 4096
@@ -76,6 +77,14 @@ _SEALED_AT: Final = _HEADER.size + NONCE_BYTES
 
 class BadMarks(ValueError):
     """Bytes that are not marks, or a block that is not whole. Never leaves the package."""
+
+
+def looks_whole(slot: int, block: bytes) -> bool:
+    """Says whether it has a block's size and header; what is sealed in it may be spoilt."""
+    if len(block) != BLOCK_BYTES:
+        return False
+    magic, version, found_slot, *_ = _HEADER.unpack_from(block)
+    return (magic, version, found_slot) == (_MAGIC, _VERSION, slot)
 
 
 def encode_marks(marks: Marks) -> bytes:

@@ -25,10 +25,19 @@ from gadget.keychain.mark_record import (
     StoredMarks,
     choose_newest,
     encode_marks,
+    looks_whole,
 )
 from gadget.keychain.marks import Marks
 
-__all__ = ["MarkStore", "create_marks", "load_marks", "read_marks", "remove_marks", "renew_marks"]
+__all__ = [
+    "MarkStore",
+    "create_marks",
+    "find_damage",
+    "load_marks",
+    "read_marks",
+    "remove_marks",
+    "renew_marks",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -228,6 +237,18 @@ def load_marks(
     return MarkStore(
         address=address, slots=slots, sealer=sealer, stored=newest, random_bytes=random_bytes
     )
+
+
+def find_damage(disk: Disk, address: str) -> str:
+    """Says what is wrong with the files of a key, "" where they look as they must. Blocks."""
+    problems = []
+    for slot, name in zip(SLOTS, _names(address), strict=True):
+        try:
+            if not looks_whole(slot, disk.read(name, BLOCK_BYTES + 1)):
+                problems.append(f"copy {slot} of the marks is damaged")
+        except DISK_ERRORS as error:
+            problems.append(f"copy {slot} of the marks can't be read ({type(error).__name__})")
+    return ", ".join(problems)
 
 
 def _read_slots(

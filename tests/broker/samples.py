@@ -12,6 +12,8 @@ from broker.messages import (
     ExportKeyResponse,
     ExportMarksRequest,
     ExportMarksResponse,
+    HealthRequest,
+    HealthResponse,
     ImportKeyRequest,
     ImportKeyResponse,
     ImportMarksRequest,
@@ -121,6 +123,7 @@ REQUESTS: Final[tuple[Request, ...]] = (
     ExportMarksRequest(id="k"),
     ImportMarksRequest(passphrase=b"pass", keys=(_MARKS,)),
     ExportKeyRequest(passphrase=b"pass", id="k", file_passphrase=b"word"),
+    HealthRequest(clock_s=217_000_000),
     ImportKeyRequest(passphrase=b"pass", id=None, file_passphrase=b"word", sealed=bytes(4096)),
 )
 RESPONSES: Final[tuple[Response, ...]] = (
@@ -143,6 +146,7 @@ RESPONSES: Final[tuple[Response, ...]] = (
     RetireResponse(key=_OPEN_KEY),
     ExportMarksResponse(marks=_MARKS),
     ImportMarksResponse(outcomes=_OUTCOMES),
+    HealthResponse(report=b"{}" + b" " * (48 * 1024 - 2)),
     ExportKeyResponse(pkh="tz4", sealed=bytes(4096)),
     ImportKeyResponse(key=_OPEN_KEY),
 )

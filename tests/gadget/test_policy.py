@@ -8,6 +8,7 @@ from broker.messages import (
     ErrorCode,
     ExportKeyRequest,
     ExportMarksRequest,
+    HealthRequest,
     ImportKeyRequest,
     ImportMarksRequest,
     InitInfoRequest,
@@ -29,7 +30,12 @@ from broker.messages import (
 )
 from gadget.policy import refusal
 
-LOOKING: tuple[Request, ...] = (PingRequest(token=b""), StatusRequest(), VersionRequest())
+LOOKING: tuple[Request, ...] = (
+    PingRequest(token=b""),
+    StatusRequest(),
+    VersionRequest(),
+    HealthRequest(clock_s=None),
+)
 MANAGING: tuple[Request, ...] = (
     InitInfoRequest(),
     InitRequest(passphrase=b"p", deterministic=False),

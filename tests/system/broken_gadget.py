@@ -18,6 +18,7 @@ from broker.messages import PingRequest, PingResponse
 from broker.peer import Peer
 from gadget.__main__ import main
 from gadget.endpoints import EndpointStream
+from gadget.part import Part
 from gadget.rpc import Service
 from gadget.signature_log import SignatureLog
 
@@ -87,7 +88,7 @@ def _hang_timekeeper() -> None:
 
 
 def _hang_signature_log() -> None:
-    async def write_held(_log: SignatureLog) -> None:
+    async def write_held(_log: SignatureLog, _part: Part) -> None:
         if broken.is_set():
             await _hang()
 
