@@ -1,6 +1,6 @@
 """What processes hold before and after something was done thousands of times.
 
-Take one after a warm-up, in a moment of rest, and `check` in the next one. Counts have to be back
+Take one after a warm-up and `check` at the end, both in a moment of rest. Counts have to be back
 where they were, resident memory within two per cent.
 """
 
@@ -17,12 +17,14 @@ from tests.faults.wait import wait_true
 from tests.soak.sampler import Observed, sample_process
 from tests.soak.series import Metric
 
-__all__ = ["RESIDENT_PERCENT", "Baseline", "this_process"]
+__all__ = ["RESIDENT_PERCENT", "Baseline", "take_baseline", "this_process"]
 
 RESIDENT_PERCENT: Final = 2.0
 _COUNTS: Final = (Metric.DESCRIPTORS, Metric.THREADS, Metric.TASKS)
 # A closed connection is seen at the next turn of a loop, and an idle worker thread stays for 10 s.
 _SETTLE_S: Final = 20.0
+# Longer than from one report of a process on itself to the next (tests.soak.observed).
+_REST_S: Final = 1.0
 
 Sizes = Mapping[Metric, float]
 
@@ -31,11 +33,36 @@ def this_process() -> Observed:
     return Observed(name="host", pid=os.getpid())
 
 
+async def take_baseline(*processes: Observed) -> "Baseline":
+    """Returns it once no count has changed for a second.
+
+    Raises: trio.TooSlowError.
+    """
+    baseline, taken_s = Baseline(*processes), trio.current_time()
+
+    def is_at_rest() -> bool:
+        nonlocal baseline, taken_s
+        now = Baseline(*processes)
+        if not now.has_counts_of(baseline):
+            baseline, taken_s = now, trio.current_time()
+        return trio.current_time() - taken_s >= _REST_S
+
+    await wait_true(is_at_rest, _SETTLE_S)
+    return Baseline(*processes)
+
+
 class Baseline:
     """How large these processes are now. Inside trio, which tells the tasks of this process."""
 
     def __init__(self, *processes: Observed) -> None:
         self._before = {each: _measure(each) for each in processes}
+
+    def has_counts_of(self, other: "Baseline") -> bool:
+        return all(
+            sizes.get(metric) == other._before[process].get(metric)
+            for process, sizes in self._before.items()
+            for metric in _COUNTS
+        )
 
     async def check(self, findings: Findings) -> None:
         """Waits some seconds for what is still being taken down."""

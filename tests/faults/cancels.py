@@ -11,7 +11,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from broker.contract import INTERFACE_SIGN, VENDOR_ID
 from gadget.endpoints import OutEndpoint, open_out
-from tests.faults.baseline import Baseline, this_process
+from tests.faults.baseline import take_baseline, this_process
 from tests.faults.findings import Findings
 from tests.faults.stack import Stack
 from tests.kernel.usbfs import UsbHost, find_device
@@ -28,7 +28,7 @@ async def cancel_receives(stack: Stack, findings: Findings, cancels: int) -> Non
     host = UsbHost(find_device(VENDOR_ID), interface=INTERFACE_SIGN)
     try:
         await _cancel_many(endpoint, host, findings, _WARM_UP)
-        baseline = Baseline(this_process())
+        baseline = await take_baseline(this_process())
         await _cancel_many(endpoint, host, findings, cancels)
         await baseline.check(findings)
     finally:

@@ -128,7 +128,7 @@ SCENARIOS: Final = (
         name="host that opens and closes interfaces (times)",
         run=open_and_close,
         full=1000,
-        quick=100,
+        quick=40,
         limit_s=600,
     ),
     Scenario(
@@ -144,7 +144,7 @@ SCENARIOS: Final = (
         name="connects and disconnects on both sockets",
         run=churn_sockets,
         full=10_000,
-        quick=300,
+        quick=100,
         limit_s=600,
         gadget=churn.COMMAND,
     ),

@@ -19,7 +19,7 @@ from broker.contract import INTERFACE_MANAGE, INTERFACE_SIGN
 from host.client import Client
 from host.connection import open_session
 from registrar.sockets import connect_local
-from tests.faults.baseline import Baseline, this_process
+from tests.faults.baseline import take_baseline, this_process
 from tests.faults.bystander import connect_patiently, sign_new
 from tests.faults.findings import Findings
 from tests.faults.stack import Stack
@@ -104,7 +104,7 @@ async def _compare(
 ) -> None:
     assert stack.board.gadget is not None
     await act(_WARM_UP_LEAST + int(_WARM_UP * times))
-    baseline = Baseline(
+    baseline = await take_baseline(
         Observed(name="gadget", pid=stack.board.gadget.pid, report=_REPORT),
         Observed(name="registrar", pid=stack.board.registrar.process.pid),
         this_process(),
