@@ -2,6 +2,8 @@
 
 import os
 import random
+import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from tests.fakes.streams import memory_streams
 from tests.faults.arguments import parse_arguments
 from tests.faults.baseline import Baseline, this_process
 from tests.faults.findings import Findings, Outcome
+from tests.faults.lanes import run_side_by_side, run_to_file
 from tests.faults.ledger import KINDS, Ledger, Place, ask_at
 from tests.faults.load import name_error
 from tests.faults.lossy_stream import LossyStream
@@ -200,3 +203,21 @@ def test_the_quick_form_has_what_fits_into_one_guest() -> None:
     assert full - quick == {"3c", "7"}
     with pytest.raises(SystemExit):
         parse_arguments(["--quick", "--only", "7"])
+
+
+def test_two_lanes_run_everything_and_a_failure_leaves_no_process(tmp_path: Path) -> None:
+    done: list[int] = []
+    run_side_by_side(done.append, range(5), 2)
+    assert sorted(done) == [0, 1, 2, 3, 4]
+    is_waiting = threading.Event()
+
+    def act(number: int) -> None:
+        if number == 0:
+            assert is_waiting.wait(10)
+            raise KeyboardInterrupt
+        is_waiting.set()
+        done.append(run_to_file(["sleep", "1000"], tmp_path / "log", 1000))
+
+    with pytest.raises(KeyboardInterrupt):
+        run_side_by_side(act, range(3), 2)
+    assert done[5:] in ([-signal.SIGTERM], [])

@@ -1,4 +1,4 @@
-"""python -m tests.faults [--quick] [--only N] [--resume FILE]: see arguments.py.
+"""python -m tests.faults [--quick] [--only N] [--resume FILE] [--lanes N]: see arguments.py.
 
 Exit status 0 where every promise was kept, 1 where one was broken or a scenario did not end.
 """
@@ -6,6 +6,7 @@ Exit status 0 where every promise was kept, 1 where one was broken or a scenario
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -14,10 +15,11 @@ from tests.faults.arguments import Arguments, parse_arguments
 from tests.faults.catalog import Scenario
 from tests.faults.findings import Findings, Outcome
 from tests.faults.guest import OUT_VARIABLE, outcome_file
+from tests.faults.lanes import run_side_by_side, run_to_file
 from tests.faults.outside import OutsideScenario
 from tests.faults.record import Record, fingerprint
 from tests.faults.table import format_table
-from tests.lab.api import run_in_lab
+from tests.lab.api import PREPARATION_S, lab_command
 
 __all__ = ["main"]
 
@@ -26,16 +28,23 @@ def main() -> int:
     arguments = parse_arguments(sys.argv[1:])
     form = "quick" if arguments.is_quick else "full"
     record = Record(arguments.record, form=form, code=fingerprint())
-    for scenario in arguments.scenarios:
-        if scenario.number in record.outcomes:
-            print(f"scenario {scenario.number}: done before, with this code", flush=True)
-            continue
+    lock = threading.Lock()
+
+    def run(scenario: Scenario | OutsideScenario) -> None:
         print(f"scenario {scenario.number}: {scenario.name}", flush=True)
         if isinstance(scenario, OutsideScenario):
             outcome = run_outside(scenario, arguments)
         else:
             outcome = run_scenario(scenario, form, arguments)
-        record.keep(scenario.number, outcome)
+        with lock:
+            record.keep(scenario.number, outcome)
+
+    waiting = [each for each in arguments.scenarios if each.number not in record.outcomes]
+    for scenario in set(arguments.scenarios) - set(waiting):
+        print(f"scenario {scenario.number}: done before, with this code", flush=True)
+    # The longest first, or the last one would run alone for long.
+    longest_first = sorted(waiting, key=lambda scenario: -scenario.limit_s)
+    run_side_by_side(run, longest_first, arguments.lanes)
     outcomes = {each.number: record.outcomes[each.number] for each in arguments.scenarios}
     print(format_table(outcomes))
     return 0 if all(outcome.passed for outcome in outcomes.values()) else 1
@@ -47,18 +56,18 @@ def run_scenario(scenario: Scenario, form: str, arguments: Arguments) -> Outcome
     found = outcome_file(out, scenario.number)
     found.unlink(missing_ok=True)
     guest = [sys.executable, "-m", "tests.faults.guest", form, scenario.number]
+    log = out / "lab.log"
     with tempfile.TemporaryDirectory() as folder:
-        done = run_in_lab(
+        command = lab_command(
             ["env", f"{OUT_VARIABLE}={out}", *guest],
             out=out,
             disk=Path(folder) / "data.img",
             timeout_s=scenario.limit_s,
         )
-    log = out / "lab.log"
-    log.write_text(done.stdout + done.stderr)
-    if done.returncode == 0 and found.exists():
+        status = run_to_file(command, log, scenario.limit_s + PREPARATION_S)
+    if status == 0 and found.exists():
         return Outcome.from_json(found.read_text())
-    reason = f"the scenario did not end (status {done.returncode}): {log}"
+    reason = f"the scenario did not end (status {status}): {log}"
     return Outcome(name=scenario.name, counts={}, measures={}, problems=(reason,), elapsed_s=0.0)
 
 

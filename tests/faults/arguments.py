@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.faults.catalog import SCENARIOS, Scenario
+from tests.faults.lanes import LANES
 from tests.faults.outside import OUTSIDE, OutsideScenario
 
 __all__ = ["Arguments", "parse_arguments"]
@@ -18,11 +19,12 @@ _ALL: Final = tuple(sorted(_EITHER, key=lambda scenario: scenario.number))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arguments:
-    """Which scenarios, in which form; `record` is where it goes on."""
+    """Which scenarios, in which form; `record` is where it goes on, `lanes` how many at a time."""
 
     scenarios: tuple[Scenario | OutsideScenario, ...]
     is_quick: bool
     record: Path
+    lanes: int
 
 
 def parse_arguments(words: Sequence[str]) -> Arguments:
@@ -46,11 +48,17 @@ def parse_arguments(words: Sequence[str]) -> Arguments:
         default=_RECORD,
         help=f"the record of what has been run with this code ({_RECORD})",
     )
+    parser.add_argument(
+        "--lanes", metavar="N", type=int, default=LANES, help=f"so many at a time ({LANES})"
+    )
     options = parser.parse_args(words)
     there: tuple[Scenario | OutsideScenario, ...] = SCENARIOS if options.quick else _ALL
     wanted = [each for each in there if options.only is None or each.number in options.only]
     if not wanted:
         parser.error("these have no quick form here")
     return Arguments(
-        scenarios=tuple(wanted), is_quick=options.quick, record=options.resume.absolute()
+        scenarios=tuple(wanted),
+        is_quick=options.quick,
+        record=options.resume.absolute(),
+        lanes=options.lanes,
     )

@@ -7,15 +7,14 @@ they have only a full one. Both say what they counted; this reads it.
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from tests.faults.findings import Findings
-from tests.lab.api import run_in_lab
-from tests.lab.plan import PROJECT
-from tests.process.run import run_process
+from tests.faults.lanes import run_to_file
+from tests.lab.api import PREPARATION_S, lab_command
 from tests.soak.series import LOAD, Metric
 from tests.systemd.test_registrar import KILLS_VARIABLE
 
@@ -42,29 +41,37 @@ class OutsideScenario:
     limit_s: float
 
 
-def _kill_registrar_of_systemd(_out: Path, findings: Findings, kills: int, limit_s: float) -> None:
+def _kill_registrar_of_systemd(out: Path, findings: Findings, kills: int, limit_s: float) -> None:
     """The session of a host goes on, on the same device and with the same gadget."""
     pytest = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider"]
     words = ["env", f"{KILLS_VARIABLE}={kills}", *pytest, "--timeout", str(int(limit_s)), _TEST]
-    done = run_in_lab(words, systemd=True, timeout_s=limit_s)
-    assert done.returncode == 0, done.stdout + done.stderr
-    seen = _SEEN.search(done.stdout)
-    assert seen is not None, done.stdout
+    lab = lab_command(words, systemd=True, timeout_s=limit_s)
+    said = _run(lab, out, limit_s + PREPARATION_S)
+    seen = _SEEN.search(said)
+    assert seen is not None, said
     findings.count("killed", int(seen[1]))
     findings.check(int(seen[1]) == kills, f"killed {seen[1]} times")
     findings.worst("slowest echo meanwhile, s", float(seen[2]))
-    for started_s in _STARTED.findall(done.stdout):
+    for started_s in _STARTED.findall(said):
         findings.worst("killed to started, s", float(started_s), _STARTED_S)
 
 
 def _soak(out: Path, findings: Findings, seconds: int, limit_s: float) -> None:
     words = [sys.executable, "-m", "tests.soak", "--duration", str(seconds), "--out", str(out)]
-    done = run_process(words, folder=PROJECT, limit_s=limit_s)
-    assert done.returncode == 0, done.stdout + done.stderr
+    _run(words, out, limit_s)
     record = json.loads((out / "record.json").read_text())
     findings.count("seconds", int(record["duration_s"]))
     for finding in record["findings"]:
         _judge(findings, finding)
+
+
+def _run(words: Sequence[str], out: Path, limit_s: float) -> str:
+    """Returns what it said."""
+    log = out / "log"
+    status = run_to_file(words, log, limit_s)
+    said = log.read_text()
+    assert status == 0, said
+    return said
 
 
 def _judge(findings: Findings, finding: dict[str, Any]) -> None:

@@ -4,15 +4,16 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from tests.lab.plan import PROJECT
 from tests.process.run import run_process
 
-__all__ = ["lab_command", "run_in_lab"]
+__all__ = ["PREPARATION_S", "lab_command", "run_in_lab"]
 
-_TIMEOUT_S = 300.0
+_TIMEOUT_S: Final = 300.0
 # Fetching what the lab is made of comes on top, the first time.
-_PREPARATION_S = 600.0
+PREPARATION_S: Final = 600.0
 
 
 def run_in_lab(
@@ -28,7 +29,7 @@ def run_in_lab(
     words = lab_command(
         command, gadget=gadget, systemd=systemd, out=out, disk=disk, timeout_s=timeout_s
     )
-    return run_process(words, folder=PROJECT, limit_s=timeout_s + _PREPARATION_S)
+    return run_process(words, folder=PROJECT, limit_s=timeout_s + PREPARATION_S)
 
 
 def lab_command(
