@@ -19,6 +19,7 @@ import pytest
 from host.settings import ENV_PASSPHRASE
 from tests.host.fake_board import make_signer
 from tests.process.terminal import open_on_terminal
+from tests.registrar.loop import wait_until
 from tezos.keys import KeyType
 
 PATIENCE_S = 20.0
@@ -113,10 +114,18 @@ def test_a_terminal_gets_a_table() -> None:
     assert "{" not in shown
 
 
+def is_asleep(pid: int) -> bool:
+    """In its read. A signal between Python's last look for one and the read waits for the next key,
+    which a person presses."""
+    state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return state == "S"
+
+
 def test_ctrl_c_at_the_prompt_is_130() -> None:
     command = [*FAKE, "unlock"]
     with open_on_terminal(command, folder=ROOT, environment=environment()) as terminal:
         shown = terminal.read_until("Passphrase: ", PATIENCE_S)
+        wait_until(lambda: is_asleep(terminal.child.pid), PATIENCE_S)
         terminal.child.send_signal(signal.SIGINT)
         shown += terminal.read_all(PATIENCE_S)
         assert terminal.child.wait(PATIENCE_S) == 130
