@@ -13,7 +13,7 @@ from broker.messages import ErrorCode
 from host.errors import BadAnswer, NotReady, Refused
 from tests.fakes.streams import memory_streams
 from tests.faults.arguments import parse_arguments
-from tests.faults.baseline import Baseline, this_process
+from tests.faults.baseline import take_baseline, this_process
 from tests.faults.findings import Findings, Outcome
 from tests.faults.lanes import run_side_by_side, run_to_file
 from tests.faults.ledger import KINDS, Ledger, Place, ask_at
@@ -176,11 +176,11 @@ async def test_a_line_that_stalls_brings_everything_in_one_piece() -> None:
 
 
 async def test_what_is_held_afterwards_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.faults.baseline._SETTLE_S", 0.1)
     findings = Findings()
-    baseline = Baseline(this_process())
+    baseline = await take_baseline(this_process())
+    monkeypatch.setattr("tests.faults.baseline._SETTLE_S", 0.1)
     held = os.open(os.devnull, os.O_RDONLY)
-    memory = os.urandom(8 * 1024 * 1024)
+    memory = os.urandom(16 * 1024 * 1024)
     await baseline.check(findings)
     os.close(held)
     problems = findings.outcome("test", 1.0).problems
@@ -191,7 +191,7 @@ async def test_what_is_held_afterwards_is_a_problem(monkeypatch: pytest.MonkeyPa
 
 async def test_what_was_given_back_is_none() -> None:
     findings = Findings()
-    baseline = Baseline(this_process())
+    baseline = await take_baseline(this_process())
     os.close(os.open(os.devnull, os.O_RDONLY))
     await baseline.check(findings)
     assert findings.outcome("test", 1.0).passed
