@@ -91,7 +91,7 @@ OUTSIDE: Final = (
         name="kill -9 of the registrar under systemd",
         run=_kill_registrar_of_systemd,
         full=50,
-        limit_s=600,
+        limit_s=1200,
     ),
     OutsideScenario(
         number="7",
