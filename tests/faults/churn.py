@@ -51,7 +51,7 @@ async def churn_sockets(stack: Stack, findings: Findings, times: int) -> None:
             findings.worst("until ready again, s", ready_s - left_s, _READY_S)
 
     before = stack.board.gadget_log().count("session ends")
-    await _compare(stack, findings, times, connect)
+    await _compare(stack, findings, times, connect)  # no host takes part
     ended = stack.board.gadget_log().count("session ends") - before
     findings.check(ended == 0, f"{ended} sessions of the gadget ended meanwhile")
     await _sign(stack, findings)
@@ -95,19 +95,23 @@ async def churn_sessions(stack: Stack, findings: Findings, times: int) -> None:
                 await Client(session).version()
             findings.count("sessions")
 
-    await _compare(stack, findings, times, open_many)
+    await _compare(stack, findings, times, open_many, this_process())
     await _sign(stack, findings)
 
 
 async def _compare(
-    stack: Stack, findings: Findings, times: int, act: Callable[[int], Awaitable[None]]
+    stack: Stack,
+    findings: Findings,
+    times: int,
+    act: Callable[[int], Awaitable[None]],
+    *others: Observed,
 ) -> None:
     assert stack.board.gadget is not None
     await act(_WARM_UP_LEAST + int(_WARM_UP * times))
     baseline = await take_baseline(
         Observed(name="gadget", pid=stack.board.gadget.pid, report=_REPORT),
         Observed(name="registrar", pid=stack.board.registrar.process.pid),
-        this_process(),
+        *others,
     )
     await act(times)
     await baseline.check(findings)
