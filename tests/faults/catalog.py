@@ -137,7 +137,7 @@ SCENARIOS: Final = (
         run=ask_over_a_bad_line,
         full=2400,
         quick=96,
-        limit_s=600,
+        limit_s=900,
     ),
     Scenario(
         number="6a",
