@@ -78,8 +78,12 @@ async def _kill(stack: Stack, findings: Findings, phase: str) -> float:
     findings.count("stale sockets in the way", int(board.registrar.enabled_socket.exists()))
     start = partial(RegistrarProcess, board.assets, started=_TAKEN_OVER)
     board.registrar = await trio.to_thread.run_sync(start)
+    when = "at rest" if phase == IDLE else "under load"
+    started_s = trio.current_time() - killed_s
+    findings.worst(f"of that until ep0 is taken over, {when}, s", started_s)
     await trio.to_thread.run_sync(wait_until, board.is_ready, _PATIENCE_S)
     ready_s = trio.current_time()
+    findings.worst(f"of that until ready, {when}, s", ready_s - killed_s)
     async with open_manager() as client:  # at the first try
         states = {key.lock_state for key in await client.status()}
     findings.check(states == {"unlocked"}, f"after a kill the keys are {states}")
