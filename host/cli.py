@@ -4,7 +4,7 @@ Owns the list of commands, the one-line errors and the exit statuses. Loads a co
 when it is called, so that `tezsign --help` is quick. Called by `__main__`.
 
 Exit statuses: 0 done, 1 failed, 2 used wrongly, 3 no board, 4 the board refused, 5 another process
-has the board, 130 Ctrl-C.
+has the board, 6 and 7 the board is degraded or critical (health), 130 Ctrl-C.
 """
 
 import os
@@ -59,6 +59,13 @@ COMMANDS: Final = {
     "passwd": CommandEntry(module="host.commands.locks", help="Change the board's passphrase."),
     "logs": CommandEntry(module="host.commands.device", help="Show the board's newest log lines."),
     "ping": CommandEntry(module="host.commands.device", help="Measure the way to the board."),
+    "health": CommandEntry(
+        module="host.commands.health", help="Show how the board is, and what to do about it."
+    ),
+    "doctor": CommandEntry(
+        module="host.commands.health",
+        help="Examine everything between the baker and its keys.",
+    ),
     "run": CommandEntry(
         module="host.commands.run", help="Serve the board's keys to a baker over HTTP."
     ),

@@ -38,6 +38,8 @@ class ExitStatus(IntEnum):
     NO_DEVICE = 3
     REFUSED = 4
     BUSY = 5
+    DEGRADED = 6
+    CRITICAL = 7
 
 
 class HostError(Exception):

@@ -79,8 +79,12 @@ class _Connection(TCPServer):
 class HttpServer:
     """Serves one address from `run` until `stop` is called. Restarting needs a new one."""
 
-    def __init__(self, answer: Answer, limits: HttpLimits | None = None) -> None:
+    def __init__(
+        self, answer: Answer, limits: HttpLimits | None = None, *, log_level: int = logging.INFO
+    ) -> None:
+        """`log_level`: of the line for each request."""
         self._answer = answer
+        self._log_level = log_level
         self._limits = limits or HttpLimits()
         self._config = _configure(self._limits)
         self._context = WorkerContext(None)
@@ -219,7 +223,7 @@ class HttpServer:
         }
         if answer.reason:
             fields["reason"] = answer.reason
-        logger.info("request answered", extra=fields)
+        logger.log(self._log_level, "request answered", extra=fields)
 
     async def _answer_request(self, request: Request) -> HttpResponse:
         if request.scope["http_version"] not in ("1.0", "1.1"):
@@ -280,5 +284,5 @@ def _make_response(answer: HttpResponse) -> Response:
         headers["allow"] = answer.allow
     if answer.status in (408, 413, 505):
         headers["connection"] = "close"
-    media_type = "application/json" if answer.body else None
+    media_type = answer.media_type if answer.body else None
     return Response(answer.body, answer.status, headers, media_type)

@@ -6,19 +6,22 @@ Owns both forms of a key's status. Loads `rich` only when a table is drawn. Call
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from broker.messages import KeyOutcome, KeyStatus, MarksStatus, MarkStatus
 
 __all__ = [
     "JsonValue",
+    "StyledLine",
+    "clear_screen",
     "describe_key",
     "describe_outcome",
     "is_terminal",
     "mark_cell",
     "printable",
     "show_json",
+    "show_styled",
     "show_table",
     "show_text",
 ]
@@ -26,6 +29,13 @@ __all__ = [
 _LAST_ROUND: Final = 2**31 - 1  # of a level that was set: all of it is used up
 
 JsonValue = str | int | float | None | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
+
+
+class StyledLine(NamedTuple):
+    """`style` as rich has it, "" for none."""
+
+    text: str
+    style: str = ""
 
 
 def is_terminal() -> bool:
@@ -51,6 +61,19 @@ def show_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*(printable(cell) for cell in row))
     Console(markup=False, highlight=False, emoji=False).print(table)
+
+
+def show_styled(lines: Iterable[StyledLine]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - as above
+    from rich.text import Text  # noqa: PLC0415
+
+    console = Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
+    for line in lines:
+        console.print(Text(printable(line.text), style=line.style))
+
+
+def clear_screen() -> None:
+    sys.stdout.write("\x1b[H\x1b[2J")
 
 
 def printable(text: str) -> str:

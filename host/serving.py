@@ -15,13 +15,17 @@ import trio
 from broker.contract import INTERFACE_SIGN
 from host.authentication import Authenticator
 from host.auto_unlock import AutoUnlock
+from host.board_health import BoardHealth
 from host.credential import Credential
 from host.discover import choose
 from host.errors import DeviceUnavailable, ExitStatus, HostError
 from host.http_server import HttpServer
 from host.key_directory import KeyDirectory
 from host.key_watch import KeyWatch
+from host.metrics_api import MetricsApi
+from host.readiness import Readiness
 from host.remote_signer import RemoteSigner
+from host.run_meters import MeteredSigner, RunMeters
 from host.service_manager import ServiceManager
 from host.session import PersistentSession
 from host.session_board import SessionBoard
@@ -77,9 +81,11 @@ class _Serving:
         self._board = SessionBoard(self._session)
         self._witnessed = open_witness(self._board, WitnessFile(settings.witness_file))
         self._directory = KeyDirectory(settings.aliases)
+        self._meters = RunMeters()
+        self._health = BoardHealth(self._board, self._meters.note_session)
         signer = RemoteSigner(self._witnessed, self._directory, authenticator)
         self._manager = ServiceManager()
-        self.server = HttpServer(signer.answer)
+        self.server = HttpServer(MeteredSigner(signer.answer, self._meters).answer)
 
     async def stop(self) -> None:
         """Answers what was asked; `run` is cancelled after this."""
@@ -92,6 +98,8 @@ class _Serving:
         unavailable = await _look_for_board(self._serial)
         async with trio.open_nursery() as nursery:
             address = await _start_server(nursery, self.server, self._settings.listen)
+            if self._settings.metrics is not None:
+                await self._start_metrics(nursery, self._settings.metrics)
             if unavailable is not None:
                 fields = {"url": address.url, "reason": str(unavailable)}
                 logger.warning("serving without a board", extra=fields)
@@ -100,9 +108,24 @@ class _Serving:
             nursery.start_soon(self._witnessed.run)
             nursery.start_soon(KeyWatch(self._witnessed, self._directory, address.url).run)
             nursery.start_soon(_report_sessions, self._session)
+            nursery.start_soon(self._health.run)
             if self._credential is not None:
                 ids = self._settings.unlock_ids or self._settings.aliases
                 nursery.start_soon(AutoUnlock(self._board, self._credential, ids).run)
+
+    async def _start_metrics(self, nursery: trio.Nursery, address: ListenAddress) -> None:
+        api = MetricsApi(
+            session=self._session,
+            keys=self._witnessed,
+            directory=self._directory,
+            readiness=Readiness(self._witnessed, self._directory),
+            health=self._health,
+            meters=self._meters,
+        )
+        # Asked each few seconds for years: not a line for each.
+        server = HttpServer(api.answer, log_level=logging.DEBUG)
+        bound = await _start_server(nursery, server, address)
+        logger.info("metrics", extra={"url": f"{bound.url}/metrics"})
 
 
 async def _look_for_board(serial: str | None) -> DeviceUnavailable | None:

@@ -36,6 +36,9 @@ class SessionBoard:
     async def status(self) -> tuple[KeyStatus, ...]:
         return await self._session.client.status()
 
+    async def health(self, clock_s: int | None) -> bytes:
+        return await self._session.client.health(clock_s)
+
     async def sign(self, pkh: str, payload: bytes) -> bytes:
         return await self._session.client.sign(pkh, payload)
 

@@ -72,7 +72,8 @@ def parse_listen(text: str) -> ListenAddress:
 class RunSettings:
     """What `tezsign run` was asked for. `aliases` empty = every key; `authorized_keys`: edpk…,
     BLpk…; `unlock_ids`: the keys to unlock without a person, empty = those that are served;
-    `witness_file`: where what was signed is written down.
+    `witness_file`: where what was signed is written down; `metrics`: where the pages for monitoring
+    are, None = nowhere.
 
     An address that other machines reach needs requests that are signed, or `allow_remote`.
     """
@@ -83,6 +84,7 @@ class RunSettings:
     authorized_keys: tuple[str, ...] = ()
     allow_remote: bool = False
     unlock_ids: tuple[str, ...] = ()
+    metrics: ListenAddress | None = None
 
     def __post_init__(self) -> None:
         if not (self.listen.is_loopback or self.authorized_keys or self.allow_remote):

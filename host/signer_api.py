@@ -81,12 +81,15 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpResponse:
-    """`body` is JSON, or empty. `reason`: for the log. `allow`: the path's methods, with 405."""
+    """`body` is JSON if not said otherwise, or empty. `reason`: for the log. `allow`: the path's
+    methods, with 405.
+    """
 
     status: int
     body: bytes = b""
     reason: str | None = None
     allow: str | None = None
+    media_type: str = "application/json"
 
     def __post_init__(self) -> None:
         if not 200 <= self.status <= 599 or self.status == 502:

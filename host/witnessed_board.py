@@ -14,6 +14,7 @@ Implements `host.remote_signer.Board` around a `host.session_board.SessionBoard`
 """
 
 import logging
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, Protocol
 
@@ -63,6 +64,11 @@ class WitnessedBoard:
     @property
     def problem(self) -> HostError | None:
         return self._board.problem
+
+    @property
+    def rolled_back(self) -> Mapping[str, str]:
+        """By address, why the board's marks for a key are not to be relied on."""
+        return self._rolled_back
 
     async def wait_up(self, after: int = 0) -> int:
         return await self._board.wait_up(after)

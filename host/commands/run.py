@@ -53,6 +53,11 @@ __all__ = ["COMMANDS"]
     help="Where to note the highest level that each key has signed (as a rule in the account's"
     " state folder): a board that forgets is not used.",
 )
+@click.option(
+    "--metrics",
+    metavar="ADDRESS:PORT",
+    help="Serve /metrics, /healthz and /statusz for monitoring there, such as 127.0.0.1:20091.",
+)
 @passphrase_option
 @board_options
 @click.pass_obj
@@ -65,6 +70,7 @@ def _run(
     allow_remote: bool,
     passphrase_file: str | None,
     witness_file: Path | None,
+    metrics: str | None,
 ) -> int:
     """Serve the board's keys to a baker over HTTP.
 
@@ -80,6 +86,7 @@ def _run(
             aliases=names,
             authorized_keys=authorized_keys,
             allow_remote=allow_remote,
+            metrics=None if metrics is None else parse_listen(metrics),
             unlock_ids=tuple(re.findall(r"[^\s,]+", os.environ.get(ENV_UNLOCK_KEYS, ""))),
         )
         authenticator = Authenticator(authorized_keys) if authorized_keys else None

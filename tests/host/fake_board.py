@@ -13,7 +13,10 @@ from broker.messages import (
     MarkStatus,
     VersionResponse,
 )
+from gadget.health.judge import Judge
+from gadget.health.report import Sample, encode_report
 from host.errors import HostError, Refused
+from tests.gadget.health.samples import GOOD
 from tezos.keys import KeyType, PublicKey
 from tezos.signers import Signer, open_signer
 
@@ -72,6 +75,11 @@ class FakeBoard:
         self.refuse_ids: frozenset[str] = frozenset()
         self.log_lines: tuple[str, ...] = ("first line", "second \x1b[2Jline")
         self.initialised = True
+        self.clock_s: int | None = None
+        self.set_health(GOOD)
+
+    def set_health(self, sample: Sample) -> None:
+        self.health_report = encode_report(Judge(lambda _boottime_s: None).judge(sample))
 
     @property
     def keys(self) -> tuple[PublicKey, ...]:
@@ -98,6 +106,13 @@ class FakeBoard:
     async def ping(self) -> bytes:
         await self._take("ping")
         return self.start_id
+
+    async def health(self, clock_s: int | None) -> bytes:
+        """Not in `asked`: a run asks by itself."""
+        if self.failure is not None:
+            raise self.failure
+        self.clock_s = clock_s
+        return self.health_report
 
     async def logs(self, lines: int) -> tuple[str, ...]:
         await self._take("logs")

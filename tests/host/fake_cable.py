@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from host import cli, serving, session_board
-from host.commands import board, device
+from host import cli, doctor, serving, session_board
+from host.commands import board, device, health
 from host.discover import DeviceInfo
 from host.errors import DeviceBusy, HostError, NoDevice, SeveralDevices
 from host.session import SessionCounters
@@ -92,9 +92,10 @@ class FakeCable:
     def install(self, patch: Patch) -> None:
         for module in (board, serving, session_board):
             patch(module, "choose", self.choose)
-        for module in (board, session_board):
+        for module in (board, session_board, doctor, health):
             patch(module, "open_client", self.open_client)
-        patch(device, "find_devices", self.find_devices)
+        for module in (device, doctor):
+            patch(module, "find_devices", self.find_devices)
         patch(serving, "PersistentSession", lambda serial, _interface: FakeSession(self, serial))
 
 
