@@ -3,25 +3,20 @@
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.process.child import Child
-from tests.prometheus import find_prometheus
+from tests.prometheus import fetch, find_prometheus, free_port, scrape
 
 ASSETS = Path(__file__).parents[2] / "builder/assets"
 ALERTS = ASSETS / "prometheus-alerts.yml"
 DASHBOARD = json.loads((ASSETS / "grafana-dashboard.json").read_text())
 EXPRESSIONS = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
-PATIENCE_S = 60.0
 FIRING = 'count(ALERTS{alertname="NAME",alertstate="firing"}) or vector(0)'
 METRIC = re.compile(r"\btezsign_\w+")
 
@@ -102,26 +97,6 @@ def test_the_dashboard_asks_what_prometheus_understands(tools: Path, tmp_path: P
     assert {v["name"] for v in DASHBOARD["templating"]["list"]} == {"datasource"}
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
-def fetch(url: str) -> bytes:
-    """Tries until somebody answers."""
-    until_s = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own
-                data: bytes = answer.read()
-                return data
-        except OSError:
-            assert time.monotonic() < until_s
-            time.sleep(0.05)
-
-
 @pytest.fixture
 def metrics_url(tmp_path: Path) -> Iterator[str]:
     """A `tezsign run` with a fake board, in a process of its own."""
@@ -150,30 +125,5 @@ def test_a_real_prometheus_scrapes_a_run(tools: Path, tmp_path: Path, metrics_ur
         "tezsign_refusals_total", "tezsign_device_alert", "tezsign_device_rejections_total",
         "tezsign_device_log_problems_total", "tezsign_device_storage_wear_percent",
     }  # fmt: skip
-    port = free_port()
-    config = {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": [str(ALERTS)],
-        "scrape_configs": [
-            {
-                "job_name": "tezsign",
-                "static_configs": [{"targets": [metrics_url.removeprefix("http://")]}],
-            }
-        ],
-    }
-    (tmp_path / "prometheus.yml").write_text(json.dumps(config))
-    words = [
-        str(tools / "prometheus"),
-        f"--config.file={tmp_path}/prometheus.yml",
-        f"--storage.tsdb.path={tmp_path}/data",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]
-    with (tmp_path / "prometheus.log").open("wb") as log, Child(words, stderr=log):
-        found: list[Any] = []
-        while not found:
-            query = f"http://127.0.0.1:{port}/api/v1/query?query=tezsign_device_health_score"
-            found = json.loads(fetch(query))["data"]["result"]
-            time.sleep(0.1)
-        assert float(found[0]["value"][1]) == 100
-        (group,) = json.loads(fetch(f"http://127.0.0.1:{port}/api/v1/rules"))["data"]["groups"]
-        assert {rule["health"] for rule in group["rules"]} <= {"ok", "unknown"}
+    target = metrics_url.removeprefix("http://")
+    assert scrape(target, "tezsign_device_health_score", tmp_path, ALERTS) == 100

@@ -25,8 +25,8 @@ def noisy(base: int) -> int:
 _random = Random(7)  # noqa: S311
 
 
-@pytest.mark.parametrize("mib_per_hour", [1, 2, 10])
-def test_a_leak_is_suspected_within_a_day(mib_per_hour: int) -> None:
+@pytest.mark.parametrize("mib_per_hour", [0.5, 1, 2, 10])
+def test_a_leak_is_suspected_within_a_day(mib_per_hour: float) -> None:
     leaking = watch(24, lambda hour: noisy(BASE + int(hour * mib_per_hour * MIB)))
     assert leaking.figures().leak_suspected
 

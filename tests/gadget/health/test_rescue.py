@@ -1,5 +1,6 @@
 """A task that hangs is started again; where that does not help, the process is told to end."""
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -36,11 +37,14 @@ async def watch(part: Part, hanging: Hanging, given_up: list[str], *, vital: boo
         nursery.cancel_scope.cancel()
 
 
-async def test_what_hangs_once_is_started_again_and_nothing_else(autojump_clock: MockClock) -> None:
+async def test_what_hangs_once_is_started_again_and_nothing_else(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
     part, hanging, given_up = Part("usb"), Hanging(1), list[str]()
     await watch(part, hanging, given_up, vital=True)
     assert (hanging.starts, part.stuck_restarts, given_up) == (2, 1, [])
     assert not part.is_late()
+    assert "no sign of life" in str([getattr(r, "reasons", "") for r in caplog.records])
 
 
 async def test_what_hangs_again_and_again_ends_the_process_once(autojump_clock: MockClock) -> None:
