@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import initramfs
+from image import cpio
+from image.cpio import Entry, encode_archive
 from tests.lab.boot_files import encode_settings
 from tests.lab.cache import Cache
 from tests.lab.errors import LabError
-from tests.lab.initramfs import Entry, encode_archive
 from tests.lab.kernel import MODULES, extract_vmlinux, order_modules
 
 
@@ -49,8 +49,8 @@ def test_archive_reads_back() -> None:
 
 
 def test_header_table_is_complete() -> None:
-    assert initramfs.__doc__ is not None
-    rows = re.findall(r"^\| (\d+) \| (\d+) \|", initramfs.__doc__, re.MULTILINE)
+    assert cpio.__doc__ is not None
+    rows = re.findall(r"^\| (\d+) \| (\d+) \|", cpio.__doc__, re.MULTILINE)
     offsets = list(itertools.accumulate((int(size) for _, size in rows), initial=0))
     assert offsets == [*(int(offset) for offset, _ in rows), 110]
 

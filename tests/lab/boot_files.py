@@ -5,9 +5,9 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from image.cpio import Entry, encode_archive
 from tests.lab.cache import Cache, name_content
 from tests.lab.errors import LabError
-from tests.lab.initramfs import Entry, encode_archive
 from tests.lab.kernel import Kernel
 from tests.lab.packages import fetch_package, read_package
 
