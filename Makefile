@@ -38,7 +38,7 @@ check: setup
 	.venv/bin/mypy
 	@for program in $$(grep -lE '^#!/usr/bin/python3' builder/assets/*); do \
 		.venv/bin/mypy --no-error-summary $$program || exit 1; done
-	shellcheck -x builder/setup .ci/run $$(grep -lE '^#!/bin/sh' builder/assets/* tests/lab/guest/* 2>/dev/null)
+	shellcheck -x builder/setup .ci/run $$(grep -lE '^#!/bin/(busybox )?sh' builder/assets/* tests/lab/guest/* image/guest/* 2>/dev/null)
 
 fix: setup
 	.venv/bin/ruff format .

@@ -1,0 +1,72 @@
+"""Accounts, libraries, modules, requirements: the small decisions of a build."""
+
+from pathlib import Path
+
+import pytest
+
+from image.accounts import encode_accounts
+from image.boards import BOARDS, find_board
+from image.elf import find_needed
+from image.errors import BuildFailed
+from image.kernel_modules import order_modules
+from image.wheels import select_requirements
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_accounts_are_those_of_the_units_and_locked() -> None:
+    texts = encode_accounts((ROOT / "builder/assets/sysusers.conf").read_text())
+    users = {line.split(":")[0]: line.split(":") for line in texts["passwd"].splitlines()}
+    assert set(users) == {"root", "tezsign", "registrar", "nobody"}
+    assert users["tezsign"][2:4] == ["990", "990"]
+    assert users["registrar"][2:4] == ["991", "990"]
+    assert all(user[6] == "/nonexistent" for user in users.values())
+    shadow = [line.split(":") for line in texts["shadow"].splitlines()]
+    assert {line[0] for line in shadow} == set(users)
+    assert all(line[1].startswith("!") for line in shadow)
+
+
+def test_an_account_of_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(BuildFailed):
+        encode_accounts('u! tezsign - "?" /\n')
+
+
+def test_libraries_of_a_program_are_found() -> None:
+    assert "libc.so.6" in find_needed(Path("/bin/ls").resolve().read_bytes())
+    assert find_needed(b"#!/bin/sh\n") == ()
+
+
+def make_module(*depends: str) -> bytes:
+    return b"\0license=GPL\0depends=" + ",".join(depends).encode() + b"\0name=x\0"
+
+
+def test_a_module_comes_after_what_it_needs() -> None:
+    modules = {
+        "ext4": make_module("jbd2", "mbcache"),
+        "jbd2": make_module("crc"),
+        "mbcache": make_module(),
+        "crc": make_module(),
+        "builtin": b"",
+        "erofs": make_module("builtin", "crc"),
+    }
+    order = list(order_modules(("erofs", "ext4"), modules.__getitem__))
+    assert order == ["crc", "erofs", "jbd2", "mbcache", "ext4"]
+
+
+def test_requirements_without_a_wheel_are_left_out_whole() -> None:
+    text = "a==1 \\\n    --hash=sha256:00\nsystemd-python==235 ; x \\\n    --hash=sha256:11\nb==2\n"
+    assert select_requirements(text) == "a==1 \\\n    --hash=sha256:00\nb==2\n"
+
+
+def test_boards_are_found_by_the_name_that_a_person_types() -> None:
+    assert find_board("rpi4") is find_board("rpi-zero2w")
+    assert len({name for board in BOARDS for name in board.serves}) == 4
+    with pytest.raises(BuildFailed, match="rpi-zero2w"):
+        find_board("rpi5")
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
+def test_no_board_has_a_network_or_a_radio(board: object) -> None:
+    text = repr(board)
+    for word in ("brcmfmac", "cfg80211", "bluetooth", "genet", "stmmac", "usb_f_ecm", "virtio_net"):
+        assert word not in text
