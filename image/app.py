@@ -8,11 +8,12 @@ from image.byte_code import compile_tree
 from image.tools import Tools
 from image.wheels import unpack_wheels
 
-__all__ = ["fill_app"]
+__all__ = ["PROGRAMS", "fill_app"]
 
 _PACKAGES: Final = ("broker", "gadget", "registrar", "tezos")
-_PROGRAMS: Final = ("attach-gadget", "generate-serial", "setup-gadget")
+_ASSETS: Final = ("attach-gadget", "generate-serial", "setup-gadget")
 _LAUNCHERS: Final = {"ffs-registrar": "registrar", "tezsign-gadget": "gadget"}
+PROGRAMS: Final = (*_ASSETS, *_LAUNCHERS)
 # -S: the site module looks for folders that are not there, which costs a tenth of the start.
 _LAUNCHER: Final = """\
 #!/usr/bin/python3 -IS
@@ -26,7 +27,7 @@ sys.exit(main())
 def fill_app(folder: Path, *, project: Path, wheels: tuple[Path, ...], tools: Tools) -> None:
     """Args: folder: does not exist yet."""
     (folder / "bin").mkdir(parents=True)
-    for name in _PROGRAMS:
+    for name in _ASSETS:
         shutil.copyfile(project / "builder/assets" / name, folder / "bin" / name)
     for name, package in _LAUNCHERS.items():
         (folder / "bin" / name).write_text(_LAUNCHER.format(package=package))

@@ -35,9 +35,9 @@ def make_boot_files(
 ) -> dict[str, bytes]:
     """Returns the files by their path on the boot partition."""
     (vmlinuz,) = (stages.kernel / "boot").glob("vmlinuz-*")
-    (module_folder,) = (stages.kernel / "usr/lib/modules").iterdir()
     busybox = (stages.initramfs / "usr/bin/busybox").read_bytes()
-    modules = find_modules(module_folder, (n.replace("-", "_") for n in board.all_modules))
+    (module_folder,) = (stages.kernel / "usr/lib/modules").iterdir()
+    modules = find_modules(module_folder, board.all_modules)
     kernel = _pack(vmlinuz, tools, cache) if board.packs_kernel else vmlinuz
     return {
         "kernel8.img": kernel.read_bytes(),

@@ -5,32 +5,31 @@ dpkg-deb; the same checkout gives the same bytes anywhere.
 """
 
 import hashlib
-import os
 import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO, Final
 
 from broker.version import VERSION
 from image.app import fill_app
 from image.boards import Board, find_board
-from image.boot import Stages, make_boot_files
-from image.cache import hash_file, open_cache
+from image.boot import make_boot_files
+from image.cache import hash_file
 from image.errors import BuildFailed
 from image.fat import encode_fat
 from image.filesystems import make_erofs, make_ext4, normalise
-from image.lock import LOCK_FILE
-from image.lockfile import Package, parse_lock
+from image.image_hash import hash_image
 from image.manifest import encode_manifest
+from image.materials import PROJECT, Materials, gather_materials
 from image.partitions import (
     APP,
     BOOT,
     DATA,
-    FIXED,
     IMAGE_BYTES,
     LAYOUT,
     LOG,
@@ -38,34 +37,21 @@ from image.partitions import (
     Partition,
     encode_tables,
 )
-from image.record import DATA_FORMAT, RECORD_START, Record, encode_record
+from image.record import DATA_FORMAT, RECORD_COPIES, RECORD_START, Record, encode_record
 from image.rootfs import copy_libraries, fill_root
-from image.run import run
-from image.stage import unpack
-from image.tools import Tools, open_tools
-from image.wheels import find_wheels, unpack_wheels
+from image.wheels import unpack_wheels
 
 __all__ = ["build_image"]
 
-_PROJECT: Final = Path(__file__).resolve().parent.parent
 _CHUNK: Final = 1024 * 1024
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Materials:
-    """What the build starts from."""
-
-    lock: tuple[Package, ...]
-    tools: Tools
-    stages: Stages
-    wheels: tuple[Path, ...]
-    cache: Path
-    epoch_s: int
-
-
-def build_image(board_name: str, out: Path) -> Record:
+def build_image(
+    board_name: str, out: Path, *, loader: Mapping[int, bytes] = MappingProxyType({})
+) -> Record:
     """Writes the image, and beside it FILE.manifest.json and FILE.sha256.
 
+    Args: loader: a boot loader's parts, by their place on the card.
     Raises: ImageError; nothing is left at `out` then that was not there.
     """
     board = find_board(board_name)
@@ -75,7 +61,7 @@ def build_image(board_name: str, out: Path) -> Record:
         sys.stderr.write(f"image: {time.monotonic() - started:5.1f} s  {message}\n")
 
     report("packages and tools")
-    materials = _gather()
+    materials = gather_materials()
     with tempfile.TemporaryDirectory(prefix="tezsign-image.") as folder:
         work = Path(folder)
         report("root file system")
@@ -92,7 +78,7 @@ def build_image(board_name: str, out: Path) -> Record:
         report("the image")
         contents = {BOOT: boot, ROOT: root, APP: app, LOG: log, DATA: data}
         draft = out.with_name(f".{out.name}.draft")
-        record = _assemble(draft, contents, record)
+        record = _assemble(draft, contents, record, loader)
         draft.replace(out)
         sizes = {partition.name: path.stat().st_size for partition, path in contents.items()}
         _describe(
@@ -107,41 +93,9 @@ def build_image(board_name: str, out: Path) -> Record:
     return record
 
 
-def _gather() -> _Materials:
-    cache = open_cache()
-    lock = parse_lock(LOCK_FILE.read_text())
-
-    def stage(part: str) -> Path:
-        return unpack(cache, [package for package in lock if package.part == part])
-
-    return _Materials(
-        lock=lock,
-        tools=open_tools(cache, lock),
-        stages=Stages(
-            root=stage("root"),
-            kernel=stage("kernel"),
-            initramfs=stage("initramfs"),
-            firmware=stage("firmware"),
-        ),
-        wheels=find_wheels(cache, _PROJECT / "requirements/gadget.txt"),
-        cache=cache,
-        epoch_s=_find_epoch(),
-    )
-
-
-def _find_epoch() -> int:
-    """The date of the build is that of the commit, unless the environment has one."""
-    if chosen := os.environ.get("SOURCE_DATE_EPOCH"):
-        return int(chosen)
-    try:
-        return int(run(["git", "-C", _PROJECT, "log", "-1", "--format=%ct"]))
-    except (BuildFailed, ValueError) as error:
-        raise BuildFailed("this is no git checkout: set SOURCE_DATE_EPOCH") from error
-
-
-def _make_root(materials: _Materials, work: Path) -> Path:
+def _make_root(materials: Materials, work: Path) -> Path:
     folder = work / "root"
-    assets = _PROJECT / "builder/assets"
+    assets = PROJECT / "builder/assets"
     fill_root(folder, stage=materials.stages.root, assets=assets, tools=materials.tools)
     # What the modules of the wheels need lies in the root too.
     unpack_wheels(materials.wheels, work / "wheels")
@@ -159,21 +113,22 @@ def _make_boot(files: Mapping[str, bytes], work: Path, epoch_s: int) -> Path:
 
 
 def _make_app(
-    materials: _Materials, work: Path, board: Board, root: Path, boot: Path
+    materials: Materials, work: Path, board: Board, root: Path, boot: Path
 ) -> tuple[Path, Record]:
-    """Returns the file system, and the record without the hashes of partitions."""
+    """Returns the file system, and the record without the hash of this partition."""
     folder = work / "app"
-    fill_app(folder, project=_PROJECT, wheels=materials.wheels, tools=materials.tools)
+    fill_app(folder, project=PROJECT, wheels=materials.wheels, tools=materials.tools)
+    partitions = {p.name: _hash_padded(path, p.size) for p, path in ((BOOT, boot), (ROOT, root))}
     date = datetime.fromtimestamp(materials.epoch_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     record = Record(
         board=board.name,
         version=VERSION,
         date=date,
-        image_hash=_hash_image(root, boot, folder),
+        image_hash=hash_image(partitions, folder),
         layout=LAYOUT,
         data_format=DATA_FORMAT,
         is_development=False,
-        partitions={},
+        partitions=partitions,
     )
     notes = {
         "version": record.version,
@@ -189,15 +144,7 @@ def _make_app(
     return place, record
 
 
-def _hash_image(root: Path, boot: Path, app: Path) -> str:
-    """Of all that runs: /app tells it, so it can't be the hash of a file that /app is in."""
-    digest = hashlib.sha256(f"{hash_file(root)} root\n{hash_file(boot)} boot\n".encode())
-    for path in sorted(path for path in app.rglob("*") if path.is_file()):
-        digest.update(f"{hash_file(path)} app/{path.relative_to(app)}\n".encode())
-    return digest.hexdigest()
-
-
-def _make_writable(materials: _Materials, work: Path) -> tuple[Path, Path]:
+def _make_writable(materials: Materials, work: Path) -> tuple[Path, Path]:
     for partition in (DATA, LOG):
         make_ext4(
             materials.tools,
@@ -210,7 +157,9 @@ def _make_writable(materials: _Materials, work: Path) -> tuple[Path, Path]:
     return work / "data.ext4", work / "log.ext4"
 
 
-def _assemble(place: Path, contents: Mapping[Partition, Path], record: Record) -> Record:
+def _assemble(
+    place: Path, contents: Mapping[Partition, Path], record: Record, loader: Mapping[int, bytes]
+) -> Record:
     """Writes the whole card; returns the record with the hashes of the partitions that don't
     change.
     """
@@ -221,15 +170,15 @@ def _assemble(place: Path, contents: Mapping[Partition, Path], record: Record) -
             )
     with place.open("wb") as file:
         file.truncate(IMAGE_BYTES)
-        for start, sector in encode_tables().items():
+        for start, sector in (*encode_tables().items(), *loader.items()):
             file.seek(start)
             file.write(sector)
         for partition, path in contents.items():
             _copy_sparse(path, file, partition.start)
-        hashes = {p.name: _hash_padded(path, p.size) for p, path in contents.items() if p in FIXED}
-        record = replace(record, partitions=hashes)
+        app = _hash_padded(contents[APP], APP.size)
+        record = replace(record, partitions={**record.partitions, APP.name: app})
         file.seek(RECORD_START)
-        file.write(encode_record(record))
+        file.write(encode_record(record) * RECORD_COPIES)
     return record
 
 
@@ -257,7 +206,7 @@ def _describe(
     *,
     record: Record,
     board: Board,
-    materials: _Materials,
+    materials: Materials,
     boot_files: Mapping[str, bytes],
     sizes: Mapping[str, int],
 ) -> None:

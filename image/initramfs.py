@@ -8,9 +8,9 @@ from image.cpio import Entry, encode_archive
 from image.partitions import DISK_ID
 from image.tools import Tools
 
-__all__ = ["make_initramfs"]
+__all__ = ["INIT", "make_initramfs"]
 
-_INIT: Final = Path(__file__).with_name("guest") / "init"
+INIT: Final = Path(__file__).with_name("guest") / "init"
 _FOLDERS: Final = ("bin", "dev", "lib", "lib/modules", "proc", "root", "run", "sys")
 _APPLETS: Final = (
     *(
@@ -35,7 +35,7 @@ def make_initramfs(tools: Tools, busybox: bytes, modules: Mapping[str, bytes], w
     """Args: modules: contents by name, in the order of loading; work: a folder for drafts."""
     entries = (
         *(Entry.folder(name) for name in _FOLDERS),
-        Entry.file("init", _INIT.read_bytes(), executable=True),
+        Entry.file("init", INIT.read_bytes(), executable=True),
         Entry.file("disk", f"{DISK_ID:08x}\n".encode()),
         Entry.file("bin/busybox", busybox, executable=True),
         *(Entry.link(f"bin/{name}", "busybox") for name in _APPLETS),

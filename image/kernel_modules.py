@@ -25,7 +25,8 @@ def find_modules(folder: Path, wanted: Iterable[str]) -> dict[str, bytes]:
     """
     builtin = {_name(line) for line in (folder / "modules.builtin").read_text().split()}
     files = {_name(path.name): path for path in folder.rglob("*.ko*")}
-    return order_modules(wanted, lambda name: b"" if name in builtin else _read(files, name))
+    names = [_name(name) for name in wanted]
+    return order_modules(names, lambda name: b"" if name in builtin else _read(files, name))
 
 
 def order_modules(wanted: Iterable[str], read: Callable[[str], bytes]) -> dict[str, bytes]:

@@ -1,7 +1,7 @@
 """The pinned Debian packages: name, version, hash and place in the archive, one line for each.
 Pure.
 
-Four sets: `root` is unpacked into the root file system, `kernel` and `firmware` give files to the
+Sets: `root` is unpacked into the root file system, `kernel` and `firmware` give files to the
 boot partition and the initramfs, `tools` run on the machine that builds, and are of its
 architecture. No host is named: a place is relative to a mirror of Debian, the host is the machine's
 own choice.

@@ -37,6 +37,8 @@ NAMES: Final = {
     # The shell of the initramfs; it is gone when the root file system is there.
     "initramfs": ("busybox-static",),
     "firmware": ("raspi-firmware",),
+    # The host's side of the cable, for boots in tests.
+    "test": ("libudev1", "libusb-1.0-0"),
     "tools": (
         *("e2fsprogs", "erofs-utils", "device-tree-compiler", "zstd", "xz-utils"),
         *_PYTHON,

@@ -1,4 +1,4 @@
-"""What an image and a card say of themselves to `verify` and `update`: one block before the
+"""What an image and a card say of themselves to `verify` and `update`: two blocks before the
 partitions. Pure.
 
 | offset in the block | size | meaning |
@@ -16,10 +16,20 @@ from typing import Final
 
 from image.errors import BadImage
 
-__all__ = ["DATA_FORMAT", "RECORD_BYTES", "RECORD_START", "Record", "encode_record", "parse_record"]
+__all__ = [
+    "DATA_FORMAT",
+    "RECORD_BYTES",
+    "RECORD_COPIES",
+    "RECORD_START",
+    "Record",
+    "encode_record",
+    "parse_record",
+]
 
 RECORD_START: Final = 4096
 RECORD_BYTES: Final = 4096
+# One behind the other, since a cut may tear one while it is written.
+RECORD_COPIES: Final = 2
 # Of the newest layout in docs/on-disk.md: raised with any that an older program refuses.
 DATA_FORMAT: Final = 1
 _MAGIC: Final = b"tezsign image 1\n"

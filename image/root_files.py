@@ -66,7 +66,7 @@ PYTHON_LEFT_OUT: Final = frozenset(
             "tabnanny.py",
             "tarfile.py",
         ),
-        *("test", "this.py", "timeit.py", "tomllib", "trace.py", "turtle.py", "tty.py", "unittest"),
+        *("test", "this.py", "timeit.py", "trace.py", "turtle.py", "tty.py", "unittest"),
         *("venv", "wave.py", "webbrowser.py", "wsgiref", "xml", "xmlrpc", "zipapp.py", "zoneinfo"),
         *("_codecs_cn", "_codecs_hk", "_codecs_iso2022", "_codecs_jp", "_codecs_kr", "_codecs_tw"),
         *("_asyncio", "_ctypes_test", "_curses", "_curses_panel", "_dbm", "_lsprof"),

@@ -89,7 +89,9 @@ PURE = (
     "image/accounts.py",
     "image/boards.py",
     "image/cpio.py",
+    "image/cpio_reader.py",
     "image/elf.py",
+    "image/erofs_reader.py",
     "image/fat.py",
     "image/fat_reader.py",
     "image/lockfile.py",
@@ -97,6 +99,7 @@ PURE = (
     "image/package_names.py",
     "image/partitions.py",
     "image/record.py",
+    "image/rockchip.py",
     "image/root_files.py",
 )
 IMPURE_MODULES = {"os", "socket", "subprocess", "time", "trio", "usb", "logging", "selectors"}

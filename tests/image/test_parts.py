@@ -1,10 +1,14 @@
 """Accounts, libraries, modules, requirements: the small decisions of a build."""
 
+import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from image import root_files
 from image.accounts import encode_accounts
+from image.app import PROGRAMS
 from image.boards import BOARDS, find_board
 from image.elf import find_needed
 from image.errors import BuildFailed
@@ -34,6 +38,27 @@ def test_an_account_of_an_unknown_kind_is_refused() -> None:
 def test_libraries_of_a_program_are_found() -> None:
     assert "libc.so.6" in find_needed(Path("/bin/ls").resolve().read_bytes())
     assert find_needed(b"#!/bin/sh\n") == ()
+
+
+def test_python_has_what_our_programs_import() -> None:
+    """Only the standard library's modules that we name are looked for; a boot shows the others."""
+    left_out = {name.split(".")[0] for name in root_files.PYTHON_LEFT_OUT}
+    places = [ROOT / name for name in ("broker", "gadget", "registrar", "tezos")]
+    files = [path for place in places for path in place.rglob("*.py")]
+    files += [ROOT / "builder/assets" / name for name in PROGRAMS]
+    imported = {
+        module.split(".")[0] for path in files if path.is_file() for module in find_imports(path)
+    }
+    assert "trio" in imported
+    assert not imported & left_out
+
+
+def find_imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
 
 
 def make_module(*depends: str) -> bytes:
