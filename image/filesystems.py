@@ -18,13 +18,16 @@ _UUIDS: Final = {
     "log": "74657a73-6967-6e00-0000-000000000006",
     "data": "74657a73-6967-6e00-0000-000000000004",
 }
+# For root only.
+_SECRET: Final = ("gshadow", "shadow")
 
 
 def normalise(folder: Path, epoch_s: int) -> None:
-    """One time for all files, and no right to write for anyone but root."""
+    """One time for all files, and the same modes whatever the umask of who builds."""
     for path in (folder, *folder.rglob("*")):
         if not path.is_symlink():
-            path.chmod(path.stat().st_mode & 0o755)
+            runs = path.is_dir() or path.stat().st_mode & 0o100
+            path.chmod(0o755 if runs else 0o600 if path.name in _SECRET else 0o644)
         os.utime(path, (epoch_s, epoch_s), follow_symlinks=False)
 
 
