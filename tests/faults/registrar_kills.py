@@ -39,8 +39,10 @@ async def kill_registrar(stack: Stack, findings: Findings, kills: int) -> None:
     times_s = await _kill_under_load(stack, findings, kills)
     ended = stack.board.gadget_log().count("session ends") - ended
     findings.check(ended == kills, f"{ended} sessions of the gadget ended")
-    # Under emulation a start takes as long as it does: the slowest may take so much longer.
-    findings.worst("killed to ready, s", max(times_s), min(times_s) + _BACK_S)
+    for when, each_s in times_s.items():
+        # Under emulation a start takes as long as it does: the slowest may take so much longer.
+        name = f"killed to ready {when}, s"
+        findings.worst(name, max(each_s), min(each_s) + _BACK_S)
     after = (stack.board.gadget.pid, _device_number())
     findings.check(before == after, f"gadget and device were {before}, are {after}")
     await stack.look()
@@ -48,12 +50,13 @@ async def kill_registrar(stack: Stack, findings: Findings, kills: int) -> None:
     await _check_all_refused(stack, findings)
 
 
-async def _kill_under_load(stack: Stack, findings: Findings, kills: int) -> list[float]:
-    """Returns how long each took. The idle ones come first, since the load never rests."""
+async def _kill_under_load(stack: Stack, findings: Findings, kills: int) -> dict[str, list[float]]:
+    """Returns how long each took. The idle ones come first, since the load never rests; beside it
+    Python itself takes longer to start."""
     numbers = {phase: len(range(at, kills, 4)) for at, phase in enumerate(ALL_PHASES)}
-    times_s: list[float] = []
     async with open_session() as session:
-        times_s += [await _kill(stack, findings, IDLE) for _ in range(numbers.pop(IDLE))]
+        at_rest = [await _kill(stack, findings, IDLE) for _ in range(numbers.pop(IDLE))]
+        under_load = []
         async with trio.open_nursery() as nursery:
             load = Load(session.client, stack.ledger, findings)
             for places in stack.streams():
@@ -61,11 +64,11 @@ async def _kill_under_load(stack: Stack, findings: Findings, kills: int) -> list
             for phase, number in numbers.items():
                 for _ in range(number):
                     await load.wait_new(trio.current_time())
-                    times_s.append(await _kill(stack, findings, phase))
+                    under_load.append(await _kill(stack, findings, phase))
             await load.wait_new(trio.current_time())
             nursery.cancel_scope.cancel()
     findings.count("sessions of the host lost", session.counters().lost)
-    return times_s
+    return {"at rest": at_rest, "under load": under_load}
 
 
 async def _kill(stack: Stack, findings: Findings, phase: str) -> float:
@@ -78,12 +81,10 @@ async def _kill(stack: Stack, findings: Findings, phase: str) -> float:
     findings.count("stale sockets in the way", int(board.registrar.enabled_socket.exists()))
     start = partial(RegistrarProcess, board.assets, started=_TAKEN_OVER)
     board.registrar = await trio.to_thread.run_sync(start)
-    when = "at rest" if phase == IDLE else "under load"
-    started_s = trio.current_time() - killed_s
-    findings.worst(f"of that until ep0 is taken over, {when}, s", started_s)
+    taken_over_s = trio.current_time()
     await trio.to_thread.run_sync(wait_until, board.is_ready, _PATIENCE_S)
     ready_s = trio.current_time()
-    findings.worst(f"of that until ready, {when}, s", ready_s - killed_s)
+    findings.worst("ep0 taken over to ready, s", ready_s - taken_over_s, _BACK_S)
     async with open_manager() as client:  # at the first try
         states = {key.lock_state for key in await client.status()}
     findings.check(states == {"unlocked"}, f"after a kill the keys are {states}")
