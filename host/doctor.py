@@ -221,8 +221,9 @@ def _check_http(listen: ListenAddress, keys: tuple[KeyStatus, ...]) -> Finding:
             check, f"{listen.url} answers with status {error.code}", "see the log of tezsign run"
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = getattr(error, "reason", error)
         return Finding.broken(
-            check, f"nothing answers at {listen.url}: {error}", "start tezsign run, or say --listen"
+            check, f"no answer at {listen.url}: {reason}", "start tezsign run, or say --listen"
         )
     served = sum(key.pkh in known for key in keys)
     words = f"{listen.url} serves {len(known)} keys, {served} of them on this board"

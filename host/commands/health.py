@@ -5,8 +5,10 @@ Owns the screen's rhythm and the exit statuses. The report is `host.health_repor
 """
 
 import json
+import os
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 import click
@@ -19,16 +21,18 @@ from host.commands.board import ANSWER_S, ask, choose_board
 from host.commands.options import Options, board_options
 from host.discover import DeviceInfo
 from host.doctor import Severity, examine
-from host.errors import DeviceSilent, ExitStatus, HostError, Refused
+from host.errors import DeviceSilent, ExitStatus, HostError, Refused, UsageError
 from host.health_report import HealthReport, clock_at, parse_health
 from host.health_screen import health_lines
 from host.output import clear_screen, printable, show_json, show_styled, show_table, show_text
 from host.session import open_client
-from host.settings import DEFAULT_LISTEN, parse_listen
+from host.settings import DEFAULT_LISTEN, ListenAddress, parse_listen
 from host.witness_file import default_place
 
 __all__ = ["COMMANDS"]
 
+# StateDirectory= of builder/assets/tezsign-host.service, which only root may look into.
+_SERVICE_WITNESS: Final = Path("/var/lib/tezsign-host/witness.json")
 _STATUS: Final = {
     "healthy": ExitStatus.DONE,
     "degraded": ExitStatus.DEGRADED,
@@ -109,14 +113,21 @@ def _show(
     metavar="ADDRESS:PORT",
     help="Where tezsign run serves the baker.",
 )
+@click.option(
+    "--witness-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="TEZSIGN_WITNESS_FILE",
+    metavar="PATH",
+    help="The witness file of tezsign run (as a rule this account's, or else the service's).",
+)
 @board_options
 @click.pass_obj
-def _doctor(options: Options, listen: str) -> int:
+def _doctor(options: Options, listen: str, witness_file: Path | None) -> int:
     """Examine everything between the baker and its keys.
 
     Exit status: 0 where nothing is broken, else 1.
     """
-    findings = examine(options.serial, parse_listen(listen), default_place())
+    findings = examine(options.serial, _parse_listen(listen), witness_file or _find_witness())
     if options.as_json:
         show_json([
             {"check": f.check, "result": f.severity.value, "found": f.found, "fix": f.fix}
@@ -129,6 +140,19 @@ def _doctor(options: Options, listen: str) -> int:
                 show_text(printable(f"{finding.check}: {finding.fix}"))
     broken = any(finding.severity is Severity.BROKEN for finding in findings)
     return ExitStatus.FAILED if broken else ExitStatus.DONE
+
+
+def _parse_listen(text: str) -> ListenAddress:
+    try:
+        return parse_listen(text)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _find_witness() -> Path:
+    own = default_place()
+    is_service = os.access(_SERVICE_WITNESS, os.R_OK) and not own.exists()
+    return _SERVICE_WITNESS if is_service else own
 
 
 COMMANDS: Final = {"health": _health, "doctor": _doctor}

@@ -11,7 +11,7 @@ import trio
 from broker.messages import ErrorCode
 from gadget.health.report import Sample
 from host import cli, doctor
-from host.commands import options
+from host.commands import health, options
 from host.errors import DeviceGone, Refused, UsbUnsupported
 from host.finding import Finding
 from host.machine_checks import check_clock, check_speed, check_udev_rule
@@ -191,6 +191,28 @@ def test_marks_behind_the_witness(
     assert "failover" in broken(capsys, "witness")
     default_place().write_text("junk")
     assert "on-disk" in broken(capsys, "witness")
+
+
+def test_the_services_witness_is_found_where_this_account_has_none(
+    cable: FakeCable, machine: None, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+) -> None:  # fmt: skip
+    service = tmp_path / "service.json"
+    place = Place(
+        address=cable.board.keys[0].address, chain_id="NetXdQprcVkpaWU", kind=Kind.ATTESTATION
+    )
+    WitnessFile(service).merge({place: SeenMark(level=12_000_001, round=0, payload_hash=None)})
+    _, found = diagnose(capsys, "--witness-file", str(service))
+    assert found["witness"]["result"] == "broken"
+    monkeypatch.setattr(health, "_SERVICE_WITNESS", service)
+    assert "failover" in broken(capsys, "witness")
+
+
+def test_an_address_that_is_none_is_told(
+    cable: FakeCable, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["doctor", "--listen", "nowhere"]) == 2
+    assert "ADDRESS:PORT" in capsys.readouterr().err
 
 
 def test_a_busy_board_and_an_older_one_are_doubts(
