@@ -2,9 +2,8 @@
 Pure.
 
 Its first part, which starts the memory, is closed: nobody may give it away with an image. The
-vendor publishes it in the repository "rkbin", and whole loaders with its own images and in Debian's
-shape (u-boot-rockchip.bin). The boot ROM reads the first part at sector 64, that one the second at
-16384.
+vendor publishes it in the repository "rkbin". The boot ROM reads the first part at sector 64, that
+one the second at 16384.
 
 | what | at byte | begins with | ends before |
 |---|---|---|---|

@@ -1,6 +1,6 @@
 """What of the unpacked packages reaches the root file system. Everything else stays behind. Pure.
 
-No shell, no login, no package manager, no udev, no D-Bus: eleven programs. Libraries are not
+No shell, no login, no package manager, no udev, no D-Bus: ten programs. Libraries are not
 listed; what the programs and extension modules need is found in the files themselves.
 """
 

@@ -62,7 +62,7 @@ def _find_faults(card: Card, record: Record, tools: Tools, work: Path) -> Iterat
         )
         root = _unpack(card, ROOT, tools, work)
         app = _unpack(card, APP, tools, work)
-    except BadImage as error:
+    except (BadImage, BuildFailed) as error:
         yield str(error)
         return
     yield from verify_root.find_faults(root, app, is_development=record.is_development)

@@ -88,8 +88,10 @@ def _check_accounts(root: Path, is_development: bool) -> Iterator[str]:
     allowed = {"root", "nobody", "registrar", "tezsign"} | ({"dev"} if is_development else set())
     yield from (f"account {account[0]}" for account in accounts if account[0] not in allowed)
     if not is_development:
-        yield from (f"{a[0]} has the shell {a[6]}" for a in accounts if a[6] != "/nonexistent")
-        yield from (f"{s[0]} is not locked" for s in shadow if not s[1].startswith("!"))
+        yield from (f"{a[0]} has the shell {a[-1]}" for a in accounts if a[-1] != "/nonexistent")
+        yield from (
+            f"{s[0]} is not locked" for s in shadow if not s[1:2] or not s[1].startswith("!")
+        )
     if {account[0] for account in accounts} != {line[0] for line in shadow}:
         yield "passwd and shadow have other accounts"
 
