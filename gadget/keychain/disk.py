@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 MARKS_FOLDER: Final = "marks"
 _FOLDERS: Final = ("", MARKS_FOLDER)
 # As many as there may be requests in work, on both interfaces.
-_RINGS_LIMIT: Final = 16
+_RINGS: Final = 16
 
 # What a disk operation may raise; each of them means "unknown what is on the medium".
 DISK_ERRORS: Final = (OSError, SlotsInUseError, trio.ClosedResourceError)
@@ -197,10 +197,7 @@ class FolderDisk:
         for ring in self._rings:
             if ring.is_free():
                 return ring
-        if len(self._rings) == _RINGS_LIMIT:
-            raise SlotsInUseError(f"all {_RINGS_LIMIT} rings have a sync on its way")
-        self._rings.append(open_sync_ring())
-        return self._rings[-1]
+        raise SlotsInUseError(f"all {len(self._rings)} rings have a sync on its way")
 
     def start_sync(self, handle: int) -> PendingSync:
         if self._rings:
@@ -227,12 +224,20 @@ class FolderDisk:
 
 
 def _open_rings() -> list[SyncRing]:
-    """Returns a first ring; none where the kernel has none, and then Linux AIO does the work."""
+    """All that will ever be needed: no signature waits for one to be made, nothing grows.
+
+    Returns: none where the kernel has none, and then Linux AIO does the work.
+    """
+    rings: list[SyncRing] = []
     try:
-        return [open_sync_ring()]
+        while len(rings) < _RINGS:
+            rings.append(open_sync_ring())
     except OSError as error:
         logger.info("marks are synced without io_uring", extra={"reason": str(error)})
+        for ring in rings:
+            ring.close()
         return []
+    return rings
 
 
 def _open_folder(path: Path, parent: int | None) -> int:

@@ -11,9 +11,11 @@ from typing import NoReturn
 import pytest
 import trio
 
+from broker.contract import WORKERS
 from gadget.aio import AioContext, open_aio
 from gadget.keychain import disk as disk_module
 from gadget.keychain.disk import Disk, FolderDisk, folder_of
+from gadget.uring import SyncRing, open_sync_ring
 from tests.fakes.disk import FakeDisk
 
 _BLOCK = bytes(range(256)) * 16
@@ -280,3 +282,44 @@ async def test_descriptors_are_not_inherited(tmp_path: Path, aio: AioContext) ->
     handle = disk.open_file("one")
     assert fcntl.fcntl(handle, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
     disk.close()
+
+
+def _list_descriptors() -> list[str]:
+    return sorted(path.name for path in Path("/proc/self/fd").iterdir())
+
+
+async def test_as_many_syncs_as_requests_open_nothing(tmp_path: Path, aio: AioContext) -> None:
+    """A first burst would be a growth that a soak can't tell from a leak, and slow."""
+    real = FolderDisk.open(tmp_path / "data", aio)
+    try:
+        real.write_new("one", bytes(4096))
+        handle = real.open_file("one")
+        before = _list_descriptors()
+        async with trio.open_nursery() as nursery:
+            for _ in range(2 * WORKERS):
+                nursery.start_soon(real.start_sync(handle).wait)
+            assert _list_descriptors() == before
+    finally:
+        real.close()
+
+
+async def test_a_ring_too_few_is_none(
+    tmp_path: Path, aio: AioContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Descriptors or memory may run out between the first ring and the last."""
+    opened = iter(range(3))
+
+    def open_some() -> SyncRing:
+        if next(opened, None) is None:
+            _refuse_ring()
+        return open_sync_ring()
+
+    before = len(_list_descriptors())
+    monkeypatch.setattr(disk_module, "open_sync_ring", open_some)
+    real = FolderDisk.open(tmp_path / "data", aio)
+    try:
+        assert len(_list_descriptors()) == before + 2  # its two folders
+        real.write_new("one", bytes(4096))
+        await real.start_sync(real.open_file("one")).wait()
+    finally:
+        real.close()
