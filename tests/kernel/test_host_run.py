@@ -23,6 +23,8 @@ from tests.payloads import attestation
 PORT = 20090
 LEVEL = 12_000_000
 BACK_S = 5.0
+# This runs beside another lab: a derivation may take twice as long as the one that was measured.
+BUSY = 3
 PATIENCE_S = 60.0
 
 
@@ -102,7 +104,8 @@ def test_keys_of_a_board_that_was_killed_are_unlocked_and_sign_again(
         for turn in range(2):
             board.end_gadget(signal.SIGKILL)
             board.start_gadget()
-            again, taken_s = sign_within(pkh, LEVEL + 10 + turn, BACK_S + derivation_s)
+            limit_s = BUSY * (BACK_S + derivation_s)
+            again, taken_s = sign_within(pkh, LEVEL + 10 + turn, limit_s)
             with capsys.disabled():
                 print(f"signs {taken_s:.1f} s after ready, of which a key needs {derivation_s:.1f}")
             assert (turn > 0) or again == before
