@@ -4,7 +4,6 @@ it."""
 import os
 import sys
 
-import pytest
 from hypothesis import settings
 
 collect_ignore_glob = [] if os.environ.get("TEZSIGN_IN_LAB") else ["kernel/*", "systemd/*"]
@@ -14,12 +13,6 @@ settings.register_profile("no-deadline", deadline=None)
 settings.load_profile("no-deadline")
 
 _RECURSION_LIMIT = sys.getrecursionlimit()
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests in the lab first: they are long, and the rest fills what the last one leaves."""
-    items.sort(key=lambda item: item.get_closest_marker("lab") is None)
 
 
 def pytest_collection_finish() -> None:

@@ -4,14 +4,12 @@
 has loaded, from outside.
 """
 
-import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 import gadget.keychain.key
 from gadget.__main__ import main
-from gadget.keychain.disk import FolderDisk
 from gadget.keychain.durable import PendingWrite
 from gadget.keychain.mark_store import MarkStore
 from gadget.keychain.marks import Advance, Marks, decide
@@ -60,30 +58,10 @@ def _drop_payload_check() -> None:
     setattr(gadget.keychain.key, "parse_payload", parse_anything)  # noqa: B010
 
 
-def _never_sync() -> None:
-    """Marks are written, and believed durable, without a sync."""
-
-    class Done:
-        def has_succeeded(self) -> bool:
-            return True
-
-        async def wait(self) -> None:
-            return
-
-    def write_only(_disk: FolderDisk, writes: Sequence[tuple[int, bytes]]) -> Done:
-        for handle, block in writes:
-            os.pwrite(handle, block, 0)
-        return Done()
-
-    setattr(FolderDisk, "start_writes", write_only)  # noqa: B010
-    setattr(FolderDisk, "start_sync", lambda *_: Done())  # noqa: B010
-
-
 MUTANTS: Final[dict[str, Callable[[], None]]] = {
     "marks-off": _switch_marks_off,
     "write-not-awaited": _leave_write_unawaited,
     "payload-unchecked": _drop_payload_check,
-    "never-synced": _never_sync,
 }
 
 
