@@ -175,12 +175,18 @@ async def test_a_line_that_stalls_brings_everything_in_one_piece() -> None:
     assert ids == [1, 2, 3]
 
 
+def _resident_bytes() -> int:
+    """A run of all tests grows to a gigabyte."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGESIZE")
+
+
 async def test_what_is_held_afterwards_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     findings = Findings()
     baseline = await take_baseline(this_process())
     monkeypatch.setattr("tests.faults.baseline._SETTLE_S", 0.1)
     held = os.open(os.devnull, os.O_RDONLY)
-    memory = os.urandom(16 * 1024 * 1024)
+    memory = os.urandom(16 * 1024 * 1024 + _resident_bytes() // 10)
     await baseline.check(findings)
     os.close(held)
     problems = findings.outcome("test", 1.0).problems
@@ -220,4 +226,5 @@ def test_two_lanes_run_everything_and_a_failure_leaves_no_process(tmp_path: Path
 
     with pytest.raises(KeyboardInterrupt):
         run_side_by_side(act, range(3), 2)
-    assert done[5:] in ([-signal.SIGTERM], [])
+    # The third may have begun before the failure was seen; whatever ran has been ended.
+    assert set(done[5:]) <= {-signal.SIGTERM}
