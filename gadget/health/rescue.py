@@ -2,12 +2,13 @@
 
 A task is cancelled and its supervisor starts it anew; it has ten seconds to show itself. After
 `attempts` in a row the process is told to end in its usual order, and systemd starts it again. A
-blocked event loop is not for here (nothing runs then) but for systemd's watchdog. Called by
-`gadget.watch`.
+blocked event loop is not for here (nothing runs then) but for systemd's watchdog. Nor is a process
+that was stopped and goes on: every task is late at the first look then, and gets time until the
+next one to show itself. Called by `gadget.watch`.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import isfinite
 from typing import Final, final
 
@@ -47,18 +48,26 @@ class Rescue:
         self._give_up = give_up
         self._tries: dict[str, int] = {}
         self._last_s: dict[str, float] = {}
+        self._late: frozenset[str] = frozenset()
 
     def look(self) -> None:
         now_s = trio.current_time()
+        late_before, self._late = self._late, frozenset(self._find_late())
         for part in self._parts:
             last_s = self._last_s.get(part.name)
-            if part.is_late() and isfinite(part.last_heartbeat_s):
-                if last_s is None or now_s - last_s >= _PATIENCE_S:
+            if part.name in self._late:
+                is_waited = last_s is None or now_s - last_s >= _PATIENCE_S
+                if is_waited and part.name in late_before:
                     self._last_s[part.name] = now_s
                     self._try(part)
             elif last_s is not None and now_s - last_s >= _FORGET_S:
                 del self._last_s[part.name]
                 self._tries.pop(part.name, None)
+
+    def _find_late(self) -> Iterator[str]:
+        for part in self._parts:
+            if part.is_late() and isfinite(part.last_heartbeat_s):
+                yield part.name
 
     def _try(self, part: Part) -> None:
         tries = self._tries.get(part.name, 0)

@@ -71,3 +71,17 @@ async def test_a_task_that_has_not_begun_does_not_hang(autojump_clock: MockClock
     await trio.sleep(100)
     rescue.look()
     assert part.stuck_restarts == 0
+
+
+async def test_a_process_that_was_stopped_and_goes_on_hangs_in_nothing(
+    autojump_clock: MockClock,
+) -> None:
+    part = Part("usb")
+    rescue = Rescue((part,), (), attempts=3, give_up=lambda _name: None)
+    part.beat(1)
+    await trio.sleep(100)  # nobody has looked meanwhile: the process itself stood still
+    rescue.look()
+    part.beat(1)
+    await trio.sleep(1)
+    rescue.look()
+    assert part.stuck_restarts == 0
