@@ -65,9 +65,15 @@ class Baseline:
             await wait_true(lambda: not any(self._left_over()), _SETTLE_S)
         for problem in self._left_over():
             findings.fail(problem)
-        for process, before_kib in self._resident_kib.items():
-            grown = 100 * (_resident_kib(process) - before_kib) / before_kib
-            findings.worst(f"growth of the {process.name}, %", grown, RESIDENT_PERCENT)
+        for name, grown_percent in self.growth_percent().items():
+            findings.worst(f"growth of the {name}, %", grown_percent, RESIDENT_PERCENT)
+
+    def growth_percent(self) -> Mapping[str, float]:
+        """Of the resident memory of each process, by its name."""
+        return {
+            process.name: 100 * (_resident_kib(process) - before_kib) / before_kib
+            for process, before_kib in self._resident_kib.items()
+        }
 
     def _left_over(self) -> Iterator[str]:
         for process, before in self._counts.items():
