@@ -2,6 +2,7 @@
 it."""
 
 import os
+import signal
 import sys
 
 from hypothesis import settings
@@ -11,6 +12,11 @@ collect_ignore_glob = [] if os.environ.get("TEZSIGN_IN_LAB") else ["kernel/*", "
 # Wall-clock deadlines of single examples say how busy the machine is, not if the code is right.
 settings.register_profile("no-deadline", deadline=None)
 settings.load_profile("no-deadline")
+
+# A shell that starts us in the background (`make test` does) has us and all our children ignore
+# Ctrl-C: a Python that begins so never takes it, and tests of Ctrl-C wait for nothing.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _RECURSION_LIMIT = sys.getrecursionlimit()
 

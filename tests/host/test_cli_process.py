@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -18,8 +18,7 @@ import pytest
 
 from host.settings import ENV_PASSPHRASE
 from tests.host.fake_board import make_signer
-from tests.process.terminal import open_on_terminal
-from tests.registrar.loop import wait_until
+from tests.process.terminal import TerminalChild, open_on_terminal
 from tezos.keys import KeyType
 
 PATIENCE_S = 20.0
@@ -114,20 +113,21 @@ def test_a_terminal_gets_a_table() -> None:
     assert "{" not in shown
 
 
-def is_asleep(pid: int) -> bool:
-    """In its read. A signal between Python's last look for one and the read waits for the next key,
-    which a person presses."""
-    state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    return state == "S"
+def press_ctrl_c(terminal: TerminalChild) -> str:
+    """Returns what is shown until the end. A signal between Python's last look for one and its read
+    waits for the next key, and a person presses it again."""
+    for _ in range(3):
+        terminal.child.send_signal(signal.SIGINT)
+        with suppress(TimeoutError):
+            return terminal.read_all(PATIENCE_S)
+    raise AssertionError("it does not end")
 
 
 def test_ctrl_c_at_the_prompt_is_130() -> None:
     command = [*FAKE, "unlock"]
     with open_on_terminal(command, folder=ROOT, environment=environment()) as terminal:
         shown = terminal.read_until("Passphrase: ", PATIENCE_S)
-        wait_until(lambda: is_asleep(terminal.child.pid), PATIENCE_S)
-        terminal.child.send_signal(signal.SIGINT)
-        shown += terminal.read_all(PATIENCE_S)
+        shown += press_ctrl_c(terminal)
         assert terminal.child.wait(PATIENCE_S) == 130
     assert "Traceback" not in shown
 
