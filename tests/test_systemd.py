@@ -18,7 +18,7 @@ def test_in_the_lab(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
     words += ["--timeout", str(_TEST_TIMEOUT_S), "--durations=0", "--durations-min=1"]
     # In this order: the first file looks at a board that nobody has touched yet.
-    for name in ("units", "attachment", "registrar", "restarts", "host", "chrony"):
+    for name in ("units", "attachment", "registrar", "restarts", "host", "operations", "chrony"):
         words.append(f"tests/systemd/test_{name}.py")
     disk = tmp_path / "disk"
     command = ["sh", "-c", f"{shlex.join(words)} && echo kept > /data/file && exit 7"]
