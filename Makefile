@@ -16,12 +16,8 @@ setup:
 run: setup
 	@$(PYTHON) -m tests.demo
 
-# The lab leaves a processor half idle: the rest runs beside it, and is shown after it.
 test: setup
-	@mkdir -p build; echo "the tests without a lab run meanwhile, see build/test.log"; \
-	$(PYTHON) -m pytest -m "not lab" > build/test.log 2>&1 & rest=$$!; \
-	status=0; $(PYTHON) -m pytest -m lab --durations=12 || status=1; \
-	wait $$rest || status=1; cat build/test.log; exit $$status
+	$(PYTHON) -m pytest --numprocesses 2 --dist loadgroup --durations=12
 
 test-faults: setup
 	@$(PYTHON) -m tests.faults

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 
+import pytest
 from hypothesis import settings
 
 collect_ignore_glob = [] if os.environ.get("TEZSIGN_IN_LAB") else ["kernel/*", "systemd/*"]
@@ -19,6 +20,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _RECURSION_LIMIT = sys.getrecursionlimit()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests in the lab first: they are long, and the rest fills what the last one leaves."""
+    items.sort(key=lambda item: item.get_closest_marker("lab") is None)
 
 
 def pytest_collection_finish() -> None:

@@ -13,7 +13,11 @@ _TEST_TIMEOUT_S: Final = 400
 
 
 def run_kernel_tests(
-    *files: str, out: Path | None = None, disk: Path | None = None, timeout_s: float = 540
+    *files: str,
+    out: Path | None = None,
+    disk: Path | None = None,
+    timeout_s: float = 540,
+    processors: int = 1,
 ) -> None:
     """One boot for all the files; their tests run in the order in which they are written."""
     pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
@@ -21,7 +25,7 @@ def run_kernel_tests(
     words = [*pytest, *(f"tests/kernel/{file}" for file in files)]
     if out is not None:
         words = ["env", f"TEZSIGN_TEST_OUT={out}", *words]
-    done = run_in_lab(words, out=out, disk=disk, timeout_s=timeout_s)
+    done = run_in_lab(words, out=out, disk=disk, timeout_s=timeout_s, processors=processors)
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
     assert " passed" in done.stdout

@@ -30,7 +30,9 @@ _FAILOVER_S: Final = 840
     ids=["registrar", "endpoints", "wedge", "host", "run"],
 )
 def test_in_the_lab(files: list[str]) -> None:
-    run_kernel_tests(*files)
+    # Where the kernel completes and cancels transfers, it may do so beside our own code.
+    processors = 2 if "test_endpoints.py" in files else 1
+    run_kernel_tests(*files, processors=processors)
 
 
 def test_every_fault_scenario_in_its_quick_form(tmp_path: Path) -> None:

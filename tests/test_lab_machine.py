@@ -66,6 +66,13 @@ def test_counted_instructions_are_those_of_one_emulated_processor() -> None:
     assert "kvm" not in words
 
 
+def test_a_second_processor_is_a_thread_of_its_own() -> None:
+    assert "-accel tcg,thread=single" in " ".join(BARE.command())
+    words = " ".join(replace(BARE, processors=2).command())
+    assert "-accel tcg,thread=multi" in words
+    assert "-smp 2" in words
+
+
 def test_host_root_is_shared_read_only_and_commas_are_kept() -> None:
     shares = (("root", Path("/"), False), ("out", Path("/a,b"), True))
     root, out = (w for w in replace(BARE, shares=shares).command() if w.startswith("local,"))

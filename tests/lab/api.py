@@ -24,10 +24,17 @@ def run_in_lab(
     out: Path | None = None,
     disk: Path | None = None,
     timeout_s: float = _TIMEOUT_S,
+    processors: int = 1,
 ) -> "subprocess.CompletedProcess[str]":
     """Runs the command in a guest, in the project's folder; arguments as in arguments.py."""
     words = lab_command(
-        command, gadget=gadget, systemd=systemd, out=out, disk=disk, timeout_s=timeout_s
+        command,
+        gadget=gadget,
+        systemd=systemd,
+        out=out,
+        disk=disk,
+        timeout_s=timeout_s,
+        processors=processors,
     )
     return run_process(words, folder=PROJECT, limit_s=timeout_s + PREPARATION_S)
 
@@ -40,9 +47,11 @@ def lab_command(
     out: Path | None = None,
     disk: Path | None = None,
     timeout_s: float = _TIMEOUT_S,
+    processors: int = 1,
 ) -> list[str]:
     """The words that start the lab from the project's folder."""
     words = [sys.executable, "-m", "tests.lab", "--timeout", str(timeout_s)]
+    words += ("--processors", str(processors))
     if gadget:
         words.append("--gadget")
     if systemd:

@@ -16,6 +16,7 @@ __all__ = ["EXIT_LAB_FAILED", "EXIT_TIMEOUT", "Arguments", "parse_arguments"]
 
 EXIT_TIMEOUT = 124
 EXIT_LAB_FAILED = 125
+_MOST_PROCESSORS = 4
 
 _DESCRIPTION = """\
 Boot a real Linux kernel and run CMD there as root: it sees this machine's files read-only at the
@@ -36,6 +37,7 @@ class Arguments:
     disk: Path | None = None
     forward: Forward | None = None
     count_instructions: bool = False
+    processors: int = 1
 
     def __post_init__(self) -> None:
         """Refuses what can't be run."""
@@ -45,6 +47,10 @@ class Arguments:
             raise ValueError("--systemd starts the gadget too; --gadget is another way")
         if self.timeout_s is not None and self.timeout_s <= 0:
             raise ValueError(f"a timeout is more than 0 s, not {self.timeout_s}")
+        if not 1 <= self.processors <= _MOST_PROCESSORS:
+            raise ValueError(f"1 to {_MOST_PROCESSORS} processors, not {self.processors}")
+        if self.count_instructions and self.processors > 1:
+            raise ValueError("only one processor can count its instructions")
         for path in (self.out, self.disk):
             if path is not None and not path.is_absolute():
                 raise ValueError(f"{path} is not absolute")
@@ -67,6 +73,7 @@ def parse_arguments(words: Sequence[str]) -> Arguments:
             disk=options.disk,
             forward=options.forward,
             count_instructions=options.count_instructions,
+            processors=options.processors,
         )
     except ValueError as error:
         parser.error(str(error))
@@ -113,6 +120,14 @@ def _create_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="one processor whose clock goes 1 ns an instruction, as a board's of 1 GHz: what is"
         " measured doesn't depend on this machine or what else it does; no KVM",
+    )
+    parser.add_argument(
+        "--processors",
+        metavar="N",
+        type=int,
+        default=1,
+        help="of the guest (1); emulated ones take a core each and wait for each other, so two"
+        " guests do more than one with two",
     )
     return parser
 

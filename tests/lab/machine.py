@@ -17,7 +17,6 @@ __all__ = ["PORTS", "Architecture", "Forward", "Machine", "find_architecture"]
 # The virtio-serial ports that connect the two halves, by name.
 PORTS: Final = ("control", "stdout", "stderr")
 _MEMORY_MB = 1536
-_PROCESSORS = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +73,7 @@ class Machine:
     architecture: Architecture
     program: str
     is_accelerated: bool
+    processors: int = 1
     counts_instructions: bool = False
     kernel: Path
     initramfs: Path
@@ -102,13 +102,16 @@ class Machine:
         ]
 
     def _processors(self) -> Sequence[str]:
+        count = ("-smp", str(self.processors))
         if self.is_accelerated:
-            return ("-accel", "kvm", "-cpu", "host", "-smp", str(_PROCESSORS))
+            return ("-accel", "kvm", "-cpu", "host", *count)
         cpu = ("-cpu", self.architecture.emulated_cpu)
         if self.counts_instructions:
             # 2^0 ns each. Only one processor can count; while it idles, time is the host's.
-            return ("-accel", "tcg,thread=single", "-icount", "shift=0", *cpu, "-smp", "1")
-        return ("-accel", "tcg,thread=multi", *cpu, "-smp", str(_PROCESSORS))
+            return ("-accel", "tcg,thread=single", "-icount", "shift=0", *cpu, *count)
+        # A thread for each, and atomic instructions that really are: they cost more.
+        threads = "multi" if self.processors > 1 else "single"
+        return ("-accel", f"tcg,thread={threads}", *cpu, *count)
 
     def _append(self) -> Sequence[str]:
         # An oops ends the guest, which the lab sees; the rest saves time under emulation.

@@ -51,6 +51,7 @@ def run_command(arguments: Arguments) -> int:
             architecture=architecture,
             program=program,
             is_accelerated=is_accelerated,
+            processors=arguments.processors,
             counts_instructions=arguments.count_instructions,
             kernel=kernel.image,
             initramfs=channels.initramfs.path,

@@ -67,7 +67,7 @@ from {package}.__main__ import main
 sys.exit(main())
 """
 # The command's own service: not sandboxed, in the way of nobody.
-# Two emulated processors on a busy machine need more than the 30 s of the units.
+# An emulated processor on a busy machine needs more than the 30 s of the units.
 _PATIENT: Final = "[Service]\nTimeoutStartSec=240\n"
 _EMULATED: Final = ("tezsign", "ffs_registrar", "attach-gadget", "tezsign-host")
 _SERVICE: Final = """\
