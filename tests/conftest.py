@@ -24,8 +24,15 @@ _RECURSION_LIMIT = sys.getrecursionlimit()
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests in the lab first: they are long, and the rest fills what the last one leaves."""
-    items.sort(key=lambda item: item.get_closest_marker("lab") is None)
+    """The tests in the lab first, those that may take longest before the others: what is short
+    fills what the last one leaves."""
+    items.sort(key=_patience_s, reverse=True)
+
+
+def _patience_s(item: pytest.Item) -> float:
+    limit = item.get_closest_marker("timeout")
+    is_in_lab = item.get_closest_marker("lab") is not None
+    return float(limit.args[0]) if is_in_lab and limit is not None else 0.0
 
 
 def pytest_collection_finish() -> None:

@@ -16,7 +16,7 @@ def run_kernel_tests(
     *files: str,
     out: Path | None = None,
     disk: Path | None = None,
-    timeout_s: float = 540,
+    timeout_s: float = 900,
     processors: int = 1,
 ) -> None:
     """One boot for all the files; their tests run in the order in which they are written."""

@@ -13,7 +13,7 @@ from tests.tezos.slow_verify import decode_base58check, verify_classic
 
 
 @pytest.mark.lab
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_bakers_day_and_the_signatures_hold_elsewhere(tmp_path: Path) -> None:
     disk = tmp_path / "disk.img"
     with disk.open("wb") as file:

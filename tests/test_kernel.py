@@ -12,7 +12,7 @@ from tests.faults.guest import OUT_VARIABLE, outcome_file
 from tests.kernel_run import run_kernel_tests
 from tests.lab.api import run_in_lab
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 _FAULTS_S: Final = 840
 _FAILOVER_S: Final = 840

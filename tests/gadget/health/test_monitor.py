@@ -18,6 +18,7 @@ from gadget.health.rescue import Rescue
 from gadget.imageinfo import ImageInfo
 from gadget.keychain.errors import KeychainError
 from gadget.logs import LogBook
+from gadget.part import Part
 from gadget.rpc import Service
 from gadget.signature_log import SignatureLog
 from tests.gadget.health.bench import Bench
@@ -192,9 +193,20 @@ async def test_a_change_is_logged_once(bench: Bench, caplog: pytest.LogCaptureFi
     assert [getattr(line, "new") for line in lines] == ["keys_locked"]  # noqa: B009
 
 
-async def test_it_looks_each_interval(bench: Bench, autojump_clock: object) -> None:
+async def test_it_looks_each_interval(
+    bench: Bench, autojump_clock: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun_s = trio.current_time()
+    looks_s: list[float] = []
+
+    async def look(_part: Part) -> None:
+        looks_s.append(trio.current_time() - begun_s)
+
+    # The real one has a thread look at the files, which a clock that jumps does not wait for.
+    monkeypatch.setattr(bench.monitor, "look", look)
     with trio.move_on_after(200):
         await bench.monitor.run(bench.parts[-1])
+    assert looks_s == pytest.approx([0, 60, 120, 180])
     assert not bench.parts[-1].is_late()
 
 
