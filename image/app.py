@@ -24,10 +24,19 @@ sys.exit(main())
 """
 
 
-def fill_app(folder: Path, *, project: Path, wheels: tuple[Path, ...], tools: Tools) -> None:
-    """Args: folder: does not exist yet."""
+def fill_app(
+    folder: Path,
+    *,
+    project: Path,
+    wheels: tuple[Path, ...],
+    tools: Tools,
+    more_programs: tuple[str, ...] = (),
+) -> None:
+    """Args: folder: does not exist yet; more_programs: of `builder/assets`, beside those of
+    everybody.
+    """
     (folder / "bin").mkdir(parents=True)
-    for name in _ASSETS:
+    for name in (*_ASSETS, *more_programs):
         shutil.copyfile(project / "builder/assets" / name, folder / "bin" / name)
     for name, package in _LAUNCHERS.items():
         (folder / "bin" / name).write_text(_LAUNCHER.format(package=package))

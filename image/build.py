@@ -16,10 +16,12 @@ from types import MappingProxyType
 from typing import BinaryIO, Final
 
 from broker.version import VERSION
+from image import development
 from image.app import fill_app
 from image.boards import Board, find_board
 from image.boot import make_boot_files
 from image.cache import hash_file
+from image.development import add_development
 from image.errors import BuildFailed
 from image.fat import encode_fat
 from image.filesystems import make_erofs, make_ext4, normalise
@@ -39,6 +41,7 @@ from image.partitions import (
 )
 from image.record import DATA_FORMAT, RECORD_COPIES, RECORD_START, Record, encode_record
 from image.rootfs import copy_libraries, fill_root
+from image.stage import unpack
 from image.wheels import unpack_wheels
 
 __all__ = ["build_image"]
@@ -47,14 +50,22 @@ _CHUNK: Final = 1024 * 1024
 
 
 def build_image(
-    board_name: str, out: Path, *, loader: Mapping[int, bytes] = MappingProxyType({})
+    board_name: str,
+    out: Path,
+    *,
+    loader: Mapping[int, bytes] = MappingProxyType({}),
+    developer_key: str = "",
 ) -> Record:
     """Writes the image, and beside it FILE.manifest.json and FILE.sha256.
 
-    Args: loader: a boot loader's parts, by their place on the card.
+    Args:
+        loader: a boot loader's parts, by their place on the card.
+        developer_key: whose ssh key opens the board; where there is one, it is a development image.
     Raises: ImageError; nothing is left at `out` then that was not there.
     """
     board = find_board(board_name)
+    if developer_key:
+        board = replace(board, modules=(*board.modules, *development.MODULES))
     started = time.monotonic()
 
     def report(message: str) -> None:
@@ -65,14 +76,15 @@ def build_image(
     with tempfile.TemporaryDirectory(prefix="tezsign-image.") as folder:
         work = Path(folder)
         report("root file system")
-        root = _make_root(materials, work)
+        root = _make_root(materials, work, developer_key)
         report("kernel, initramfs, boot files")
         boot_files = make_boot_files(
             board, materials.stages, materials.tools, cache=materials.cache, work=work
         )
         boot = _make_boot(boot_files, work, materials.epoch_s)
         report("/app")
-        app, record = _make_app(materials, work, board, root, boot)
+        record = _describe_parts(materials, board, root, boot, is_development=bool(developer_key))
+        app, record = _make_app(materials, work, record)
         report("/data and the log")
         data, log = _make_writable(materials, work)
         report("the image")
@@ -93,10 +105,14 @@ def build_image(
     return record
 
 
-def _make_root(materials: Materials, work: Path) -> Path:
+def _make_root(materials: Materials, work: Path, developer_key: str) -> Path:
     folder = work / "root"
     assets = PROJECT / "builder/assets"
     fill_root(folder, stage=materials.stages.root, assets=assets, tools=materials.tools)
+    if developer_key:
+        stage = unpack(materials.cache, [p for p in materials.lock if p.part in ("root", "dev")])
+        busybox = materials.stages.initramfs / "usr/bin/busybox"
+        add_development(folder, stage=stage, busybox=busybox, assets=assets, key=developer_key)
     # What the modules of the wheels need lies in the root too.
     unpack_wheels(materials.wheels, work / "wheels")
     copy_libraries(materials.stages.root, folder, work / "wheels")
@@ -112,29 +128,41 @@ def _make_boot(files: Mapping[str, bytes], work: Path, epoch_s: int) -> Path:
     return place
 
 
-def _make_app(
-    materials: Materials, work: Path, board: Board, root: Path, boot: Path
-) -> tuple[Path, Record]:
-    """Returns the file system, and the record without the hash of this partition."""
-    folder = work / "app"
-    fill_app(folder, project=PROJECT, wheels=materials.wheels, tools=materials.tools)
+def _describe_parts(
+    materials: Materials, board: Board, root: Path, boot: Path, *, is_development: bool
+) -> Record:
+    """Returns the record, without what only /app can tell."""
     partitions = {p.name: _hash_padded(path, p.size) for p, path in ((BOOT, boot), (ROOT, root))}
     date = datetime.fromtimestamp(materials.epoch_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    record = Record(
+    return Record(
         board=board.name,
-        version=VERSION,
+        version=f"{VERSION}-development" if is_development else VERSION,
         date=date,
-        image_hash=hash_image(partitions, folder),
+        image_hash="",
         layout=LAYOUT,
         data_format=DATA_FORMAT,
-        is_development=False,
+        is_development=is_development,
         partitions=partitions,
     )
+
+
+def _make_app(materials: Materials, work: Path, record: Record) -> tuple[Path, Record]:
+    """Returns the file system, and the record with the hash of all that runs."""
+    folder = work / "app"
+    more = development.APP_PROGRAMS if record.is_development else ()
+    fill_app(
+        folder,
+        project=PROJECT,
+        wheels=materials.wheels,
+        tools=materials.tools,
+        more_programs=more,
+    )
+    record = replace(record, image_hash=hash_image(record.partitions, folder))
     notes = {
         "version": record.version,
-        "date": date,
+        "date": record.date,
         "hash": record.image_hash,
-        "board": board.name,
+        "board": record.board,
     }
     for name, text in notes.items():
         (folder / f".image-{name}").write_text(f"{text}\n")

@@ -23,6 +23,7 @@ def encode_manifest(
     """Args: wheels: SHA-256 by name; boot_files: size and SHA-256 by path; sizes: bytes by
     partition.
     """
+    unused = ("tools", "test") if record.is_development else ("tools", "test", "dev")
     content = {
         "board": record.board,
         "version": record.version,
@@ -43,7 +44,7 @@ def encode_manifest(
         "packages": [
             {"name": p.name, "version": p.version, "set": p.part, "sha256": p.sha256}
             for p in packages
-            if p.part != "tools"
+            if p.part not in unused
         ],
         "wheels": dict(sorted(wheels.items())),
     }

@@ -37,6 +37,12 @@ NAMES: Final = {
     # The shell of the initramfs; it is gone when the root file system is there.
     "initramfs": ("busybox-static",),
     "firmware": ("raspi-firmware",),
+    # Beside those of `root`, on a development image: a way in, and a clock.
+    "dev": (
+        *("chrony", "dropbear-bin", "libedit2", "libgnutls30t64", "libnettle8t64"),
+        *("libbsd0", "libgmp10", "libhogweed6t64", "libidn2-0", "libmd0", "libp11-kit0"),
+        *("libtasn1-6", "libtinfo6", "libtomcrypt1", "libtommath1", "libunistring5"),
+    ),
     # The host's side of the cable, for boots in tests.
     "test": ("libudev1", "libusb-1.0-0"),
     "tools": (

@@ -33,7 +33,9 @@ ADVICE: Final = (
     " away: build U-Boot 2025.01 or newer (radxa-zero-3-rk3566_defconfig) with the memory start"
     " rk3566_ddr_1056MHz_v1.*.bin that the vendor publishes in the repository rockchip-linux/rkbin,"
     " then give u-boot-rockchip.bin as --radxa-uboot, or idbloader.img and u-boot.itb as"
-    " --radxa-idbloader and --radxa-itb. --inspect builds an image without it, which does not start"
+    " --radxa-idbloader and --radxa-itb; or build U-Boot without it and give the memory start"
+    " itself as --radxa-ddr, with u-boot-spl.bin and u-boot.itb as --radxa-spl and --radxa-itb."
+    " --inspect builds an image without it, which does not start"
 )
 
 

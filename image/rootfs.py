@@ -15,7 +15,7 @@ from image.elf import find_needed
 from image.errors import BuildFailed
 from image.tools import Tools
 
-__all__ = ["copy_libraries", "fill_root"]
+__all__ = ["copy_file", "copy_libraries", "fill_root"]
 
 _LIBRARIES: Final = "usr/lib/aarch64-linux-gnu"
 _SEARCHED: Final = (_LIBRARIES, f"{_LIBRARIES}/systemd")
@@ -47,7 +47,7 @@ def fill_root(folder: Path, *, stage: Path, assets: Path, tools: Tools) -> None:
     for name in root_files.FOLDERS:
         (folder / name).mkdir(parents=True)
     for name in root_files.PROGRAMS:
-        _copy(stage, folder, name)
+        copy_file(stage, folder, name)
     _copy_python(stage, folder)
     compile_tree(tools, folder / root_files.PYTHON, place=f"/{root_files.PYTHON}")
     _write_etc(folder / "etc", assets)
@@ -55,10 +55,10 @@ def fill_root(folder: Path, *, stage: Path, assets: Path, tools: Tools) -> None:
     for name, target in root_files.LINKS.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).symlink_to(target)
-    _copy(stage, folder, f"{_LIBRARIES}/{_LOADER}")
+    copy_file(stage, folder, f"{_LIBRARIES}/{_LOADER}")
     (folder / "usr/lib" / _LOADER).symlink_to(f"aarch64-linux-gnu/{_LOADER}")
     for name in root_files.LOADED_LIBRARIES:
-        _copy(stage, folder, f"{_LIBRARIES}/{name}")
+        copy_file(stage, folder, f"{_LIBRARIES}/{name}")
     copy_libraries(stage, folder, folder)
 
 
@@ -71,7 +71,7 @@ def copy_libraries(stage: Path, folder: Path, users: Path) -> None:
         for name in find_needed(path.read_bytes()):
             if name not in known and not _is_beside(path, name):
                 known.add(name)
-                waiting.append(_copy(stage, folder, _find_library(stage, name, path)))
+                waiting.append(copy_file(stage, folder, _find_library(stage, name, path)))
 
 
 def _is_beside(user: Path, name: str) -> bool:
@@ -86,7 +86,7 @@ def _find_library(stage: Path, name: str, user: Path) -> str:
     raise BuildFailed(f"{user} needs {name}, which no package of the root set has")
 
 
-def _copy(stage: Path, folder: Path, name: str) -> Path:
+def copy_file(stage: Path, folder: Path, name: str) -> Path:
     """A link is followed, so that the library is there under the name that is asked for."""
     place = folder / name
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -135,7 +135,7 @@ def _write_units(stage: Path, folder: Path, assets: Path) -> None:
     units = folder / "usr/lib/systemd/system"
     units.mkdir(parents=True, exist_ok=True)
     for name in root_files.STOCK_UNITS:
-        _copy(stage, folder, f"usr/lib/systemd/system/{name}")
+        copy_file(stage, folder, f"usr/lib/systemd/system/{name}")
     for target, names in root_files.WANTED_UNITS.items():
         (units / f"{target}.wants").mkdir()
         for name in names:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from image import root_files
+from image import development, root_files
+from image.accounts import NUMBERS
 from image.app import PROGRAMS
 from image.elf import find_needed
 from image.erofs_reader import ErofsFile
@@ -23,6 +24,12 @@ _SHELLS: Final = frozenset(
 _SECRET: Final = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/=]{16}")
 _OWNERSHIP_BITS: Final = stat.S_ISUID | stat.S_ISGID
 _UNITS: Final = "usr/lib/systemd/system"
+_NUMBERS: Final = {
+    "root": "0",
+    "nobody": "65534",
+    "dev": "0",
+    **{name: str(number) for name, number in NUMBERS.items()},
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +47,8 @@ def find_faults(root: Tree, app: Tree, *, is_development: bool) -> Iterator[str]
         yield from (f"{name}/{fault}" for fault in _check_contents(tree, is_development))
     yield from _check_programs(root, app, is_development)
     yield from _check_accounts(root.folder, is_development)
-    yield from _check_units(root.folder, app.folder)
+    yield from _check_units(root.folder, app.folder, is_development)
+    yield from _check_marks(root, is_development)
     yield from _check_libraries(root.folder, app.folder)
 
 
@@ -57,8 +65,9 @@ def _check_modes(tree: Tree) -> Iterator[str]:
 
 
 def _check_contents(tree: Tree, is_development: bool) -> Iterator[str]:
+    allowed = {*development.PROGRAMS, development.SHELL_LINK} if is_development else set()
     for path in sorted(p for p in tree.files if (tree.folder / p).is_file()):
-        if Path(path).name in _SHELLS and not is_development:
+        if Path(path).name in _SHELLS and path not in allowed:
             yield f"{path}: a shell or a login"
         if path.endswith(".py"):
             yield f"{path} is not byte-compiled"
@@ -69,12 +78,11 @@ def _check_contents(tree: Tree, is_development: bool) -> Iterator[str]:
 def _check_programs(root: Tree, app: Tree, is_development: bool) -> Iterator[str]:
     found = {path for path, f in root.files.items() if stat.S_ISREG(f.mode) and f.mode & 0o111}
     programs = {path for path in found if ".so" not in path}
-    yield from (f"/{path} is missing" for path in sorted(set(root_files.PROGRAMS) - programs))
-    if not is_development:
-        more = sorted(programs - set(root_files.PROGRAMS))
-        yield from (f"/{path} is a program too much" for path in more)
+    wanted = {*root_files.PROGRAMS, *(development.PROGRAMS if is_development else ())}
+    yield from (f"/{path} is missing" for path in sorted(wanted - programs))
+    yield from (f"/{path} is a program too much" for path in sorted(programs - wanted))
     has = {path.name for path in (app.folder / "bin").iterdir()}
-    if has != set(PROGRAMS):
+    if has != {*PROGRAMS, *(development.APP_PROGRAMS if is_development else ())}:
         yield f"/app/bin has {sorted(has)}"
     for name in ("tezsign", "registrar"):
         package = "gadget" if name == "tezsign" else name
@@ -85,21 +93,26 @@ def _check_programs(root: Tree, app: Tree, is_development: bool) -> Iterator[str
 def _check_accounts(root: Path, is_development: bool) -> Iterator[str]:
     accounts = [line.split(":") for line in (root / "etc/passwd").read_text().splitlines()]
     shadow = [line.split(":") for line in (root / "etc/shadow").read_text().splitlines()]
-    allowed = {"root", "nobody", "registrar", "tezsign"} | ({"dev"} if is_development else set())
+    allowed = set(_NUMBERS) - (set() if is_development else {"dev"})
     yield from (f"account {account[0]}" for account in accounts if account[0] not in allowed)
-    if not is_development:
-        yield from (f"{a[0]} has the shell {a[-1]}" for a in accounts if a[-1] != "/nonexistent")
-        yield from (
-            f"{s[0]} is not locked" for s in shadow if not s[1:2] or not s[1].startswith("!")
-        )
+    for account in accounts:
+        if account[-1] != "/nonexistent" and not (is_development and account[0] == "dev"):
+            yield f"{account[0]} has the shell {account[-1]}"
+        if account[2:3] != [_NUMBERS.get(account[0])]:
+            yield f"{account[0]} has the number {account[2:3]}"
+    for name, *rest in shadow:
+        # "*" is no password either; it only does not lock the ssh key out.
+        if not rest or not (rest[0].startswith("!") or (name, rest[0]) == ("dev", "*")):
+            yield f"{name} is not locked"
     if {account[0] for account in accounts} != {line[0] for line in shadow}:
         yield "passwd and shadow have other accounts"
 
 
-def _check_units(root: Path, app: Path) -> Iterator[str]:
+def _check_units(root: Path, app: Path, is_development: bool) -> Iterator[str]:
     """Every enabled unit is there, and what it starts is too."""
     units = root / _UNITS
-    for target, names in root_files.WANTED_UNITS.items():
+    wanted = development.WANTED_UNITS if is_development else root_files.WANTED_UNITS
+    for target, names in wanted.items():
         enabled = {path.name for path in (units / f"{target}.wants").iterdir()}
         yield from (f"{name} is not enabled" for name in sorted(set(names) - enabled))
         yield from (f"{name} is enabled" for name in sorted(enabled - set(names)))
@@ -109,6 +122,17 @@ def _check_units(root: Path, app: Path) -> Iterator[str]:
             place = tree / program[1:]
             if not place.exists():
                 yield f"{unit.name} starts {program}, which is not there"
+
+
+def _check_marks(root: Tree, is_development: bool) -> Iterator[str]:
+    """Whoever looks at a board sees which kind of image it runs, and only one lets anybody in."""
+    release = (root.folder / "etc/os-release").read_text()
+    found = (development.MARK in root.files, "DEVELOPMENT" in release)
+    if found != (is_development, is_development):
+        yield f"the marks of a development image are {found}, expected {is_development}"
+    homes = [path for path in root.files if path.startswith("root/") or "authorized_keys" in path]
+    if bool(homes) != is_development:
+        yield f"/root has {homes}"
 
 
 def _check_libraries(root: Path, app: Path) -> Iterator[str]:

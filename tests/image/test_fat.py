@@ -1,4 +1,4 @@
-"""The boot partition reads back as it was written; Linux reads it too, in tests/test_image.py."""
+"""The boot partition reads back as it was written; Linux reads it too, in test_boot.py."""
 
 import pytest
 from hypothesis import given, settings

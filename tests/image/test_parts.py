@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from image import root_files
+from image.__main__ import main
 from image.accounts import encode_accounts
 from image.app import PROGRAMS
 from image.boards import BOARDS, find_board
+from image.development import check_key
 from image.elf import find_needed
 from image.errors import BuildFailed
 from image.kernel_modules import order_modules
@@ -88,6 +90,36 @@ def test_boards_are_found_by_the_name_that_a_person_types() -> None:
     assert len({name for board in BOARDS for name in board.serves}) == 4
     with pytest.raises(BuildFailed, match="rpi-zero2w"):
         find_board("rpi5")
+
+
+@pytest.mark.parametrize("text", ["ssh-ed25519 AAAAC3Nz dev@here\n", "ssh-rsa AAAAB3NzaC1yc2E=="])
+def test_a_developer_has_a_public_key(text: str) -> None:
+    assert check_key(text) == text.strip()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "-----BEGIN OPENSSH " + "PRIVATE KEY-----\nb3BlbnNzaC1rZXkt\n",
+        "ssh-ed25519 AAAA x\nssh-ed25519 AAAA y\n",
+        'command="x" ssh-ed25519 AAAA',
+        "password",
+    ],
+)
+def test_anything_else_is_no_key_of_a_developer(text: str) -> None:
+    with pytest.raises(BuildFailed, match="public key"):
+        check_key(text)
+
+
+@pytest.mark.parametrize("words", [["--dev"], ["--dev-key", __file__]])
+def test_a_development_image_has_somebody_to_let_in(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["image", "build", "--board", "qemu-virt", "--out", "/nowhere/x", *words]
+    monkeypatch.setattr("sys.argv", command)
+    assert main() == 1
+    assert "go together" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
