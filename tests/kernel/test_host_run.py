@@ -4,6 +4,7 @@ python -m tests.lab -- pytest -p no:cacheprovider tests/kernel/test_host_run.py
 """
 
 import contextlib
+import http.client
 import json
 import signal
 import time
@@ -19,8 +20,10 @@ from host.session import open_client
 from tests.host.http_client import Answer, exchange, octez_post
 from tests.kernel.board import PASSPHRASE, Board, open_board, open_signer, tezsign
 from tests.payloads import attestation
+from tests.prometheus import scrape
 
 PORT = 20090
+ALERTS = Path(__file__).parents[2] / "builder/assets/prometheus-alerts.yml"
 LEVEL = 12_000_000
 BACK_S = 5.0
 # This runs beside another lab: a derivation may take twice as long as the one that was measured.
@@ -84,6 +87,45 @@ async def time_derivation() -> float:
         start_s = trio.current_time()
         await client.unlock(PASSPHRASE.encode())
         return trio.current_time() - start_s
+
+
+def read_page(path: str) -> tuple[int, bytes]:
+    """Returns status and body of a page for monitoring."""
+    connection = http.client.HTTPConnection("127.0.0.1", PORT + 1, timeout=PATIENCE_S)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def test_health_of_a_board_and_the_pages_of_a_run(board: Board, tmp_path: Path) -> None:
+    """The first one: what the others do to the board is in its report afterwards."""
+    pkh = address()
+    report = tezsign("health")
+    assert (report["status"], report["alerts"]) == ("healthy", [])
+    assert report["timestamp"] is not None
+    with open_signer(PORT, "--metrics", f"127.0.0.1:{PORT + 1}"):
+        sign_within(pkh, LEVEL - 1, BACK_S)
+        status, body = read_page("/statusz")
+        assert (status, json.loads(body)["ready"]) == (200, True)
+        metrics = read_page("/metrics")[1]
+        for line in (
+            b"tezsign_up 1",
+            b"tezsign_signatures_total 1",
+            b"tezsign_device_health_score 100",
+        ):
+            assert line in metrics.splitlines()
+        target = f"127.0.0.1:{PORT + 1}"
+        assert scrape(target, "tezsign_signatures_total", tmp_path, ALERTS) == 1
+        report = tezsign("health")
+        latency = report["signing"]["latency"]
+        assert latency["signature"]["count"] == latency["marks"]["count"] == 1
+        tezsign("lock")
+        time.sleep(1.1)  # that long an answer to /statusz is given again
+        assert read_page("/statusz")[0] == 503
+        tezsign("unlock", passphrase=PASSPHRASE)
 
 
 def test_second_run_is_told_that_the_board_is_busy_and_the_first_goes_on(board: Board) -> None:
