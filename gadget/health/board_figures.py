@@ -1,7 +1,8 @@
 """What the board tells of itself: model, kernel, temperature, supply voltage. I/O on /sys.
 
-What a board does not tell is None, or empty. Under-voltage is a Raspberry Pi's, by its hwmon device
-(drivers/hwmon/raspberrypi-hwmon.c).
+What a board does not tell is None, or empty. Under-voltage is a Raspberry Pi's: what its firmware
+has seen since the last two seconds. Source: Documentation/ABI/testing/sysfs-class-thermal and
+Documentation/hwmon/raspberrypi-hwmon.rst of Linux.
 """
 
 import os
@@ -19,6 +20,9 @@ _SYS: Final = Path("/sys")
 _MODEL: Final = "firmware/devicetree/base/model"
 _DMI: Final = "class/dmi/id/product_name"
 _TEXT_CHARACTERS: Final = 80
+# What device trees call the sensor of the processor: cpu-thermal, soc-thermal.
+_PROCESSOR: Final = ("cpu", "soc")
+_ALARM: Final = {"0": False, "1": True}
 
 
 class BoardFacts:
@@ -26,9 +30,9 @@ class BoardFacts:
 
     def __init__(self, image: ImageInfo, sys: Path = _SYS) -> None:
         self._image = image
-        self._sys = sys
         self._model = _text(sys / _MODEL) or _text(sys / _DMI)
         self._kernel = os.uname().release
+        self._thermometer = _find_thermometer(sys)
         self._alarm = _find_alarm(sys)
 
     def read(self) -> BoardFigures:
@@ -40,9 +44,16 @@ class BoardFacts:
             image_version=self._image.version,
             image_date=self._image.date,
             image_hash=self._image.hash,
-            temperature_celsius=_celsius(self._sys / "class/thermal/thermal_zone0/temp"),
-            under_voltage=None if self._alarm is None else _text(self._alarm) == "1",
+            temperature_celsius=None if self._thermometer is None else _celsius(self._thermometer),
+            under_voltage=None if self._alarm is None else _ALARM.get(_text(self._alarm)),
         )
+
+
+def _find_thermometer(sys: Path) -> Path | None:
+    """The processor's, or else the first one."""
+    zones = sorted((sys / "class/thermal").glob("thermal_zone*"))
+    of_processor = [zone for zone in zones if _text(zone / "type").startswith(_PROCESSOR)]
+    return next((zone / "temp" for zone in (*of_processor, *zones)), None)
 
 
 def _find_alarm(sys: Path) -> Path | None:

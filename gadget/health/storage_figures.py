@@ -1,8 +1,8 @@
 """What the file system and the card of the data folder tell. I/O, no writes; no wait but statvfs.
 
 The kernel counts the errors of ext4; the wear of its blocks only an eMMC tells (the SD cards that
-most boards boot from tell nothing). Source: Documentation/ABI/testing/sysfs-fs-ext4 and
-Documentation/driver-api/mmc/mmc-dev-attrs.rst of Linux.
+most boards boot from tell nothing). Source: fs/ext4/sysfs.c (errors_count) and
+drivers/mmc/core/mmc.c (life_time) of Linux; JESD84-B51, EXT_CSD bytes 268 and 269.
 """
 
 import os
