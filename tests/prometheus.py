@@ -4,7 +4,10 @@ installed."""
 import json
 import socket
 import time
+import urllib.parse
 import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +15,7 @@ from tests.lab.cache import open_cache
 from tests.lab.packages import fetch_package, read_package
 from tests.process.child import Child
 
-__all__ = ["fetch", "find_prometheus", "free_port", "scrape"]
+__all__ = ["Prometheus", "fetch", "find_prometheus", "free_port", "open_prometheus"]
 
 _PACKAGE: Final = "prometheus"
 _PROGRAMS: Final = ("usr/bin/prometheus", "usr/bin/promtool")
@@ -34,11 +37,43 @@ def _fill(folder: Path) -> None:
             program.chmod(0o755)
 
 
-def scrape(target: str, metric: str, folder: Path, rules: Path, patience_s: float = 60) -> float:
-    """Has a real Prometheus scrape `target` (host:port), and returns what it has of a metric.
+class Prometheus:
+    """One that runs, and scrapes each second. Made by `open_prometheus`."""
 
-    Asserts that it can evaluate the rules.
-    """
+    def __init__(self, url: str, log: Path, patience_s: float) -> None:
+        self._url = url
+        self._log = log
+        self._until_s = time.monotonic() + patience_s
+
+    def value(self, query: str) -> float:
+        """Returns the first value that it finds, as soon as there is one."""
+        while True:
+            found = self._ask(f"query?query={urllib.parse.quote(query)}")["result"]
+            if found:
+                return float(found[0]["value"][1])
+            assert time.monotonic() < self._until_s, (query, self._log.read_text())
+            time.sleep(0.1)
+
+    def rules(self) -> Sequence[str]:
+        """Returns the expressions of its rules, which it has evaluated without an error."""
+        while True:
+            (group,) = self._ask("rules")["groups"]
+            health = {rule["health"] for rule in group["rules"]}
+            if health == {"ok"}:
+                return [rule["query"] for rule in group["rules"]]
+            assert health <= {"ok", "unknown"}, group
+            assert time.monotonic() < self._until_s, group
+            time.sleep(0.1)
+
+    def _ask(self, path: str) -> Any:
+        return json.loads(fetch(f"{self._url}/{path}", self._until_s - time.monotonic()))["data"]
+
+
+@contextmanager
+def open_prometheus(
+    target: str, folder: Path, rules: Path, patience_s: float = 60
+) -> Iterator[Prometheus]:
+    """Has a real Prometheus scrape `target` (host:port), as the job `tezsign`."""
     tools = find_prometheus()
     port = free_port()
     jobs = [{"job_name": "tezsign", "static_configs": [{"targets": [target]}]}]
@@ -54,18 +89,9 @@ def scrape(target: str, metric: str, folder: Path, rules: Path, patience_s: floa
         f"--storage.tsdb.path={folder}/data",
         f"--web.listen-address=127.0.0.1:{port}",
     ]
-    url = f"http://127.0.0.1:{port}/api/v1"
-    until_s = time.monotonic() + patience_s
-    with (folder / "prometheus.log").open("wb") as log, Child(words, stderr=log):
-        found: list[Any] = []
-        while not found:
-            assert time.monotonic() < until_s, (folder / "prometheus.log").read_text()
-            answer = fetch(f"{url}/query?query={metric}", until_s - time.monotonic())
-            found = json.loads(answer)["data"]["result"]
-            time.sleep(0.1)
-        (group,) = json.loads(fetch(f"{url}/rules", patience_s))["data"]["groups"]
-        assert {rule["health"] for rule in group["rules"]} <= {"ok", "unknown"}
-        return float(found[0]["value"][1])
+    log_file = folder / "prometheus.log"
+    with log_file.open("wb") as log, Child(words, stderr=log):
+        yield Prometheus(f"http://127.0.0.1:{port}/api/v1", log_file, patience_s)
 
 
 def free_port() -> int:

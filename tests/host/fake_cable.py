@@ -1,6 +1,7 @@
 """Puts fake boards where the commands look for real ones; `python -m` runs `tezsign` with them.
 
-TEZSIGN_FAKE for the process: "none", "several", "away" (never there), or else one board.
+TEZSIGN_FAKE for the process: "none", "several", "away" (never there), "ailing" (a board that has
+much to tell), or else one board.
 """
 
 import os
@@ -15,6 +16,7 @@ from host.commands import board, device, health
 from host.discover import DeviceInfo
 from host.errors import DeviceBusy, HostError, NoDevice, SeveralDevices
 from host.session import SessionCounters
+from tests.gadget.health.samples import AILING
 from tests.host.fake_board import FakeBoard
 from tezos.keys import KeyType
 
@@ -109,6 +111,10 @@ def _make_cable(kind: str) -> FakeCable:
             cable = FakeCable(missing=NoDevice("no board is attached: plug it in"))
             cable.board.problem = cable.missing
             cable.board.failure = cable.missing
+            return cable
+        case "ailing":
+            cable = FakeCable("a1")
+            cable.board.set_health(AILING)
             return cable
     return FakeCable("a1")
 

@@ -5,20 +5,25 @@ import os
 import re
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from tests.process.child import Child
-from tests.prometheus import fetch, find_prometheus, free_port, scrape
+from tests.prometheus import fetch, find_prometheus, free_port, open_prometheus
 
 ASSETS = Path(__file__).parents[2] / "builder/assets"
 ALERTS = ASSETS / "prometheus-alerts.yml"
 DASHBOARD = json.loads((ASSETS / "grafana-dashboard.json").read_text())
 EXPRESSIONS = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
+AILING_SCORE = 60  # four warnings
 FIRING = 'count(ALERTS{alertname="NAME",alertstate="firing"}) or vector(0)'
-METRIC = re.compile(r"\btezsign_\w+")
+# A metric with what is asked of its labels, as far as a scrape can show it.
+SELECTOR = re.compile(r"\b(?:tezsign_\w+|up)(?:\{[^}]*\})?(?!\w)")
 
 # Alert, what is seen each minute, minutes until it must fire; a minute before it must not.
 FAULTS = (
@@ -92,38 +97,70 @@ def test_the_dashboard_asks_what_prometheus_understands(tools: Path, tmp_path: P
     file = tmp_path / "rules.yml"
     file.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
     promtool(tools, "check", "rules", str(file))
-    ids = [panel["id"] for panel in DASHBOARD["panels"]]
+
+
+def test_the_dashboard_is_laid_out_as_grafana_wants_it() -> None:
+    """Source: Grafana's "Dashboard JSON model": ids, 24 columns, a data source that is chosen."""
+    panels = DASHBOARD["panels"]
+    ids = [panel["id"] for panel in panels]
     assert len(set(ids)) == len(ids)
-    assert {v["name"] for v in DASHBOARD["templating"]["list"]} == {"datasource"}
+    assert {variable["name"] for variable in DASHBOARD["templating"]["list"]} == {"datasource"}
+    cells: set[tuple[int, int]] = set()
+    for panel in panels:
+        assert panel["type"] in {"stat", "table", "timeseries", "gauge"}
+        assert panel["title"]
+        assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+        names = [target["refId"] for target in panel["targets"]]
+        assert len(set(names)) == len(names) > 0
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24
+        covered = set(product(
+            range(place["x"], place["x"] + place["w"]), range(place["y"], place["y"] + place["h"])
+        ))  # fmt: skip
+        assert not covered & cells, panel["title"]
+        cells |= covered
 
 
 @pytest.fixture
-def metrics_url(tmp_path: Path) -> Iterator[str]:
-    """A `tezsign run` with a fake board, in a process of its own."""
-    port = free_port()
-    words = [sys.executable, "-m", "tests.host.fake_cable", "run", "--listen", "127.0.0.1:0"]
-    environment = os.environ | {"XDG_STATE_HOME": str(tmp_path / "state")}
+def metrics(tmp_path: Path) -> Iterator[str]:
+    """Host and port of a `tezsign run` in a process of its own, with a fake board that ails."""
+    port, signer_port = free_port(), free_port()
+    words = [sys.executable, "-m", "tests.host.fake_cable", "run"]
+    words += ["--listen", f"127.0.0.1:{signer_port}", "--metrics", f"127.0.0.1:{port}"]
+    environment = os.environ | {"XDG_STATE_HOME": str(tmp_path / "state"), "TEZSIGN_FAKE": "ailing"}
     with (
         (tmp_path / "run.log").open("wb") as log,
-        Child([*words, "--metrics", f"127.0.0.1:{port}"], environment=environment, stderr=log),
+        Child(words, environment=environment, stderr=log),
     ):
-        yield f"http://127.0.0.1:{port}"
+        fetch(f"http://127.0.0.1:{port}/healthz")
+        refuse(signer_port)
+        yield f"127.0.0.1:{port}"
 
 
-def test_a_real_prometheus_scrapes_a_run(tools: Path, tmp_path: Path, metrics_url: str) -> None:
+def refuse(port: int) -> None:
+    """Asks for a signature of a key that nobody has."""
+    url = f"http://127.0.0.1:{port}/keys/{'tz4' + 'A' * 33}"
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(url, data=b'"00"', timeout=20)
+    assert refused.value.code == 404
+    refused.value.close()
+
+
+def test_what_rules_and_dashboard_ask_for_is_told_by_a_run(
+    tools: Path, tmp_path: Path, metrics: str
+) -> None:
     text = b""
     while b"tezsign_device_health_score" not in text:  # the board has told
-        text = fetch(f"{metrics_url}/metrics")
+        text = fetch(f"http://{metrics}/metrics")
     done = subprocess.run(
         [tools / "promtool", "check", "metrics"], input=text, capture_output=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    known = set(METRIC.findall(text.decode()))
-    asked = set(METRIC.findall(ALERTS.read_text() + " ".join(EXPRESSIONS)))
-    # Counters with a label that has not come up, and what this fake board has none of.
-    assert asked - known <= {
-        "tezsign_refusals_total", "tezsign_device_alert", "tezsign_device_rejections_total",
-        "tezsign_device_log_problems_total", "tezsign_device_storage_wear_percent",
-    }  # fmt: skip
-    target = metrics_url.removeprefix("http://")
-    assert scrape(target, "tezsign_device_health_score", tmp_path, ALERTS) == 100
+    with open_prometheus(metrics, tmp_path, ALERTS) as prometheus:
+        rules = prometheus.rules()
+        assert len(rules) == ALERTS.read_text().count("- alert:")
+        for selector in sorted(set(SELECTOR.findall(" ".join([*rules, *EXPRESSIONS])))):
+            assert prometheus.value(f"count({selector})") >= 1
+        for expression in EXPRESSIONS:
+            prometheus.value(expression)  # no panel stays empty
+        assert prometheus.value("tezsign_device_health_score") == AILING_SCORE

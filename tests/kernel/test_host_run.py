@@ -20,7 +20,7 @@ from host.session import open_client
 from tests.host.http_client import Answer, exchange, octez_post
 from tests.kernel.board import PASSPHRASE, Board, open_board, open_signer, tezsign
 from tests.payloads import attestation
-from tests.prometheus import scrape
+from tests.prometheus import open_prometheus
 
 PORT = 20090
 ALERTS = Path(__file__).parents[2] / "builder/assets/prometheus-alerts.yml"
@@ -117,8 +117,8 @@ def test_health_of_a_board_and_the_pages_of_a_run(board: Board, tmp_path: Path) 
             b"tezsign_device_health_score 100",
         ):
             assert line in metrics.splitlines()
-        target = f"127.0.0.1:{PORT + 1}"
-        assert scrape(target, "tezsign_signatures_total", tmp_path, ALERTS) == 1
+        with open_prometheus(f"127.0.0.1:{PORT + 1}", tmp_path, ALERTS) as prometheus:
+            assert prometheus.value("tezsign_signatures_total") == 1
         report = tezsign("health")
         latency = report["signing"]["latency"]
         assert latency["signature"]["count"] == latency["marks"]["count"] == 1

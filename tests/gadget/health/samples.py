@@ -21,9 +21,10 @@ from gadget.health.figures import (
     UsbFigures,
 )
 from gadget.health.report import Sample
+from gadget.health.rolling import NamedCount
 from gadget.health.settings import HealthSettings
 
-__all__ = ["GOOD", "LATENCY", "with_key", "with_software"]
+__all__ = ["AILING", "GOOD", "LATENCY", "with_key", "with_software"]
 
 LATENCY = LatencyFigures(count=100, p50_ms=4.0, p95_ms=6.0, p99_ms=8.0, max_ms=9.5)
 
@@ -125,3 +126,17 @@ def with_key(**changes: object) -> Sample:
     first, *others = GOOD.keys.keys
     changed = replace(first, **changes)  # type: ignore[arg-type]
     return replace(GOOD, keys=replace(GOOD.keys, keys=(changed, *others)))
+
+
+# Has something in each list that is empty on a good board.
+AILING = replace(
+    with_software(
+        errors=(NamedCount(name="requests dropped", last_hour=1, total=2),),
+        recoveries=replace(GOOD.software_health.recoveries, marks_replaced=1),
+    ),
+    signing=replace(
+        GOOD.signing,
+        rejections=(NamedCount(name="unlock_throttled", last_hour=1, total=3),),
+    ),
+    storage=replace(GOOD.storage, erase_wear_percent=90),
+)
