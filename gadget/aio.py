@@ -33,6 +33,7 @@ from gadget.aio_abi import (
     io_submit,
 )
 from gadget.errors import SlotsInUseError
+from gadget.occupancy import Occupancy
 
 __all__ = ["AioContext", "AioOperation", "open_aio"]
 
@@ -127,9 +128,20 @@ class AioContext:
         self._context = context
         self._slots = [_Slot(index=index, eventfd=fd) for index, fd in enumerate(eventfds)]
         self._free = self._slots.copy()
+        self._least_free = len(eventfds)
         self._events = (IoEvent * len(eventfds))()
         self._views = tuple(self._events[index] for index in range(len(eventfds)))
         self._closed = False
+
+    @property
+    def occupancy(self) -> Occupancy:
+        """How many slots are taken."""
+        places = len(self._slots)
+        return Occupancy(
+            in_flight=places - len(self._free),
+            in_flight_peak=places - self._least_free,
+            places=places,
+        )
 
     def submit_read(self, fd: int, buffer: bytearray) -> AioOperation:
         """Starts a read into `buffer`, which can't be resized until the operation is done."""
@@ -154,6 +166,7 @@ class AioContext:
         if not self._free:
             raise SlotsInUseError(f"all {len(self._slots)} AIO slots are in flight")
         slot = self._free.pop()
+        self._least_free = min(self._least_free, len(self._free))
         iocb = slot.iocb
         iocb.aio_lio_opcode = opcode
         iocb.aio_fildes = fd

@@ -66,6 +66,7 @@ class Channel:
         )
         if self._meters is not None:
             self._meters.peers[self.interface] = self._peer.counters
+            self._meters.endpoints[self.interface] = self._stream.occupancies
         await self._peer.run(task_status=task_status)
 
     def check_pulse(self) -> None:

@@ -22,6 +22,7 @@ import trio
 from broker.contract import BULK_PACKET_FULL_SPEED, OUT_TRANSFER_BYTES
 from gadget.aio import AioContext, AioOperation
 from gadget.exclusive import Exclusive
+from gadget.occupancy import Occupancy
 
 __all__ = ["AioInEndpoint", "AioOutEndpoint"]
 
@@ -40,6 +41,11 @@ class _AioEndpoint:
         self._fd = fd
         self._aio = aio
         self._closed = False
+
+    @property
+    def occupancy(self) -> Occupancy:
+        """How many of its transfers the kernel has."""
+        return self._aio.occupancy
 
     async def aclose(self) -> None:
         """Cancels what is in flight and closes; other calls then get trio.ClosedResourceError."""

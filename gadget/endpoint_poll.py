@@ -26,6 +26,10 @@ class _PollEndpoint:
             raise trio.ClosedResourceError
         return self._fd
 
+    @property
+    def occupancy(self) -> None:
+        """Nothing is in flight between calls."""
+
     async def aclose(self) -> None:
         """Closes; other calls then get trio.ClosedResourceError."""
         if self._fd >= 0:

@@ -16,6 +16,7 @@ import trio
 from gadget.aio import open_aio
 from gadget.endpoint_aio import AioInEndpoint, AioOutEndpoint
 from gadget.endpoint_poll import PollInEndpoint, PollOutEndpoint
+from gadget.occupancy import Occupancy
 
 __all__ = [
     "EndpointStream",
@@ -43,6 +44,10 @@ _Endpoint = TypeVar("_Endpoint")
 class OutEndpoint(Protocol):
     """Host to device. One task at a time may receive; a second one gets trio.BusyResourceError."""
 
+    @property
+    def occupancy(self) -> Occupancy | None:
+        """How many transfers the kernel has; None where it has none between calls."""
+
     async def receive(self) -> bytes:
         """Returns the next bytes, one or more; b"" = end of file. Cancel: loses nothing."""
 
@@ -52,6 +57,10 @@ class OutEndpoint(Protocol):
 
 class InEndpoint(Protocol):
     """Device to host. One task at a time may send; a second one gets trio.BusyResourceError."""
+
+    @property
+    def occupancy(self) -> Occupancy | None:
+        """As that of `OutEndpoint`."""
 
     async def send(self, data: bytes) -> None:
         """Hands over all of the data. Cancel: the rest of it is never sent."""
@@ -68,6 +77,11 @@ class EndpointStream:
         self._out = out_endpoint
         self._in = in_endpoint
         self.transfers_received = 0
+
+    def occupancies(self) -> dict[str, Occupancy]:
+        """By direction, `in` and `out`, where there is anything to tell."""
+        both = {"in": self._in.occupancy, "out": self._out.occupancy}
+        return {name: occupancy for name, occupancy in both.items() if occupancy is not None}
 
     async def receive(self) -> bytes:
         data = await self._out.receive()

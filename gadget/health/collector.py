@@ -5,7 +5,7 @@ when a host asks, at most each few seconds. The look at the mark files is the mo
 thread. Called by `gadget.health.monitor`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import isinf
 from pathlib import Path
@@ -20,6 +20,7 @@ from gadget.health.crash_record import CrashRecord
 from gadget.health.figures import (
     Crash,
     DescriptorFigures,
+    KernelQueueFigures,
     KeyFigures,
     KeysFigures,
     LatencySplit,
@@ -43,6 +44,7 @@ from gadget.health.settings import HealthSettings
 from gadget.health.storage_figures import read_storage
 from gadget.keychain.errors import KeystoreUnusable
 from gadget.keychain.keyring import Keyring
+from gadget.occupancy import Occupancy
 from gadget.part import Part
 
 __all__ = ["Collector", "Sources"]
@@ -134,7 +136,8 @@ class Collector:
             ),
             stack=StackFigures(
                 main_bytes=process.main_stack_bytes,
-                thread_limit_bytes=process.thread_stack_limit_bytes,
+                threads_peak_bytes=sources.keyring.health.stack.peak_bytes,
+                thread_limit_bytes=sources.keyring.health.stack.limit_bytes,
             ),
             recoveries=self._recoveries(),
             file_descriptors=DescriptorFigures(
@@ -145,6 +148,7 @@ class Collector:
             threads=process.threads,
             cpu_seconds=process.cpu_seconds,
             queues=self._queues(),
+            kernel_queues=tuple(self._kernel_queues()),
             errors=sources.log.errors.figures(),
         )
 
@@ -193,6 +197,14 @@ class Collector:
                 )
             )
         return tuple(figures)
+
+    def _kernel_queues(self) -> Iterator[KernelQueueFigures]:
+        for interface, occupancies in sorted(self._sources.meters.endpoints.items()):
+            for direction, occupancy in occupancies().items():
+                yield _describe_queue(f"usb {interface} {direction}", occupancy)
+        syncs = self._sources.keyring.health.syncs
+        if syncs is not None:
+            yield _describe_queue("marks", syncs())
 
     def _signing(self) -> SigningFigures:
         meters, keychain = self._sources.meters, self._sources.keyring.health
@@ -252,6 +264,15 @@ def _describe_part(part: Part, cpu_s: float) -> TaskFigures:
         is_late=part.is_late(),
         restarts=part.restarts,
         cpu_seconds=round(cpu_s, 2),
+    )
+
+
+def _describe_queue(name: str, occupancy: Occupancy) -> KernelQueueFigures:
+    return KernelQueueFigures(
+        name=name,
+        in_flight=occupancy.in_flight,
+        in_flight_peak=occupancy.in_flight_peak,
+        places=occupancy.places,
     )
 
 

@@ -13,6 +13,7 @@ __all__ = [
     "BoardFigures",
     "Crash",
     "DescriptorFigures",
+    "KernelQueueFigures",
     "KeyFigures",
     "KeysFigures",
     "LatencySplit",
@@ -68,9 +69,12 @@ class MemoryFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackFigures:
-    """`main_bytes`: of the thread that does all but key derivations; the others have a limit."""
+    """`main_bytes`: of the thread that does all but wait for files and derive keys;
+    `threads_peak_bytes`: the most that one of those others has used, of its limit.
+    """
 
     main_bytes: int
+    threads_peak_bytes: int
     thread_limit_bytes: int
 
 
@@ -106,6 +110,18 @@ class QueueFigures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KernelQueueFigures:
+    """Transfers of an endpoint, or syncs of marks, that the kernel has; the peak since it was
+    opened.
+    """
+
+    name: str
+    in_flight: int
+    in_flight_peak: int
+    places: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SoftwareHealth:
     """`crashes`: the newest eight that are kept, the eldest first; the last one is `last_crash`."""
 
@@ -123,6 +139,7 @@ class SoftwareHealth:
     threads: int
     cpu_seconds: float
     queues: tuple[QueueFigures, ...]
+    kernel_queues: tuple[KernelQueueFigures, ...]
     errors: tuple[NamedCount, ...]
 
 

@@ -12,6 +12,7 @@ from broker.counters import Counters
 from broker.latency import SLOT_S, LatencyMeter
 from broker.peer import PeerTimes
 from gadget.health.rolling import RollingCounts
+from gadget.occupancy import Occupancy
 
 __all__ = ["Meters", "UsbMeter"]
 
@@ -48,6 +49,7 @@ class Meters:
     Attributes:
         total: from the decoded request to the released signature.
         peers: what the broker of each interface has counted in its session.
+        endpoints: what the kernel has of the transfers of each interface, by direction.
     """
 
     def __init__(self) -> None:
@@ -56,6 +58,7 @@ class Meters:
         self.rejections: Final = RollingCounts()
         self.usb: Final = UsbMeter()
         self.peers: Final[dict[int, Callable[[], Counters]]] = {}
+        self.endpoints: Final[dict[int, Callable[[], dict[str, Occupancy]]]] = {}
         self._others: list[Callable[[], None]] = []
         self._turned_s: float | None = None
 

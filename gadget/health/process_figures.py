@@ -4,7 +4,6 @@ Source: proc(5). A process that is not dumpable may still read its own.
 """
 
 import resource
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,6 @@ class ProcessFigures:
     heap_bytes: int
     peak_bytes: int
     main_stack_bytes: int
-    thread_stack_limit_bytes: int
     threads: int
     descriptors: int
     descriptors_max: int
@@ -45,7 +43,6 @@ def read_process() -> ProcessFigures:
         heap_bytes=fields["RssAnon"],
         peak_bytes=fields["VmHWM"],
         main_stack_bytes=fields["VmStk"],
-        thread_stack_limit_bytes=threading.stack_size(),
         threads=fields["Threads"],
         descriptors=sum(1 for _ in _DESCRIPTORS.iterdir()) - 1,  # one is the listing's own
         descriptors_max=resource.getrlimit(resource.RLIMIT_NOFILE)[0],

@@ -31,6 +31,7 @@ from gadget.keychain.errors import (
 from gadget.keychain.keystore_record import KeystoreRecord
 from gadget.keychain.secret import Secret
 from gadget.keychain.throttle import THROTTLE_BYTES, Tries, decode_tries, encode_tries
+from gadget.thread_stack import StackMeter
 
 __all__ = ["Admission", "BootClock", "SystemBootClock", "make_verifier"]
 
@@ -72,13 +73,18 @@ def make_verifier(kek: Secret, salt: bytes, kdf: KdfParameters, nonce: bytes) ->
 
 @final
 class Admission:
-    """Lets the right passphrase in, and the wrong one a few times."""
+    """Lets the right passphrase in, and the wrong one a few times.
+
+    Attributes:
+        stack: what a derivation uses of its thread's stack.
+    """
 
     def __init__(self, disk: Disk, clock: BootClock) -> None:
         self._disk = disk
         self._clock = clock
         self._slot: Slots | None = None
         self._tries = Tries.full(bytes(16), 0)
+        self.stack: Final = StackMeter()
 
     def load(self) -> None:
         """Takes over the tries that were counted before. A damaged file counts as full."""
@@ -105,7 +111,7 @@ class Admission:
         """Raises: PassphraseMissing."""
         if not len(passphrase):
             raise PassphraseMissing("a passphrase is needed")
-        return await trio.to_thread.run_sync(derive_kek, passphrase, salt, kdf)
+        return await trio.to_thread.run_sync(self.stack.run, derive_kek, passphrase, salt, kdf)
 
     async def admit(self, passphrase: Secret, record: KeystoreRecord) -> Secret:
         """Returns the key-encryption key; the caller wipes it.

@@ -22,6 +22,7 @@ import trio
 from gadget.aio import AioContext
 from gadget.errors import SlotsInUseError
 from gadget.keychain.journal_mode import find_journals_data
+from gadget.occupancy import Occupancy
 from gadget.uring import SyncRing, open_sync_ring
 
 __all__ = ["DISK_ERRORS", "MARKS_FOLDER", "Disk", "FolderDisk", "PendingSync", "folder_of"]
@@ -117,6 +118,7 @@ class FolderDisk:
         self._folders = folders
         self._aio = aio
         self._rings = rings
+        self._rings_used = 0
         self._handles: set[int] = set()
         self.journals_data = journals_data
 
@@ -148,6 +150,17 @@ class FolderDisk:
             os.close(fd)
         self._handles.clear()
         self._folders.clear()
+
+    @property
+    def occupancy(self) -> Occupancy:
+        """How many syncs the kernel has."""
+        if not self._rings:
+            return self._aio.occupancy
+        return Occupancy(
+            in_flight=sum(not ring.is_free() for ring in self._rings),
+            in_flight_peak=self._rings_used,
+            places=len(self._rings),
+        )
 
     def list_names(self) -> frozenset[str]:
         return frozenset(
@@ -194,8 +207,9 @@ class FolderDisk:
         return self.start_sync(writes[-1][0])
 
     def _find_free_ring(self) -> SyncRing:
-        for ring in self._rings:
-            if ring.is_free():
+        for number, ring in enumerate(self._rings, 1):
+            if ring.is_free():  # so all before it are not
+                self._rings_used = max(self._rings_used, number)
                 return ring
         raise SlotsInUseError(f"all {len(self._rings)} rings have a sync on its way")
 

@@ -4,7 +4,7 @@ Read by `gadget.health`. A look at the files is a look only: whether a block is 
 be unlocked to know, and every signature replaces both blocks.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, final
 
 import trio
@@ -12,6 +12,8 @@ import trio
 from broker.latency import LatencyMeter
 from gadget.keychain.disk import Disk
 from gadget.keychain.mark_store import find_damage
+from gadget.occupancy import Occupancy
+from gadget.thread_stack import StackMeter
 
 __all__ = ["KeyringHealth"]
 
@@ -23,20 +25,24 @@ class KeyringHealth:
     Attributes:
         marks: what the durable write of the marks adds to each signature.
         signature: how long each signature is computed.
+        syncs: how many syncs of marks the kernel has; None: this disk does not tell.
+        stack: what key derivations and looks at files use of their threads' stacks.
 
     Args:
         keys: by address; only the addresses are used.
     """
 
-    def __init__(self, disk: Disk, keys: Mapping[str, object]) -> None:
+    def __init__(self, disk: Disk, keys: Mapping[str, object], stack: StackMeter) -> None:
         self.marks: Final = LatencyMeter()
         self.signature: Final = LatencyMeter()
+        self.syncs: Callable[[], Occupancy] | None = None
+        self.stack: Final = stack
         self._disk = disk
         self._keys = keys
 
     async def find_damaged_marks(self) -> dict[str, str]:
         """Returns what is wrong with the files of each address, where something is."""
-        return await trio.to_thread.run_sync(self._find, tuple(self._keys))
+        return await trio.to_thread.run_sync(self.stack.run, self._find, tuple(self._keys))
 
     def _find(self, addresses: tuple[str, ...]) -> dict[str, str]:
         found = {address: find_damage(self._disk, address) for address in addresses}

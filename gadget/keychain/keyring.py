@@ -85,7 +85,7 @@ class Keyring:
         self._admission = Admission(disk, SystemBootClock() if clock is None else clock)
         self._changes = KeystoreChanges(disk, self._keystore, self._admission, random_bytes)
         self._keys: dict[str, Key] = {}
-        self.health = KeyringHealth(disk, self._keys)
+        self.health = KeyringHealth(disk, self._keys, self._admission.stack)
         self._fault: KeystoreUnusable | None = None
         self._change_lock = trio.Lock()
         self.failover = Failover(self, self._changes)
@@ -105,6 +105,7 @@ class Keyring:
         try:
             with contextlib.closing(FolderDisk.open(folder, aio)) as disk:
                 keyring = cls(disk)
+                keyring.health.syncs = lambda: disk.occupancy
                 keyring.load()
                 yield keyring
         finally:

@@ -122,6 +122,11 @@ def test_health_of_a_board_and_the_pages_of_a_run(board: Board, tmp_path: Path) 
         report = tezsign("health")
         latency = report["signing"]["latency"]
         assert latency["signature"]["count"] == latency["marks"]["count"] == 1
+        queues = {queue["name"]: queue for queue in report["software_health"]["kernel_queues"]}
+        assert set(queues) == {"usb 0 in", "usb 0 out", "usb 1 in", "usb 1 out", "marks"}
+        assert queues["usb 0 out"]["in_flight"] == queues["usb 0 out"]["places"] == 2
+        assert 1 <= queues["usb 0 in"]["in_flight_peak"] <= queues["usb 0 in"]["places"] == 8
+        assert 1 <= queues["marks"]["in_flight_peak"] <= queues["marks"]["places"]
         tezsign("lock")
         time.sleep(1.1)  # that long an answer to /statusz is given again
         assert read_page("/statusz")[0] == 503

@@ -82,6 +82,11 @@ async def test_it_tells_what_the_daemon_did_and_how_it_ended(board: SystemBoard)
         "usb", "signature log", "watch", "health", "health socket"
     }  # fmt: skip
     assert software["last_crash"] is None
+    stack = software["stack"]
+    assert 8192 < stack["threads_peak_bytes"] < stack["thread_limit_bytes"] <= 512 * 1024
+    (marks,) = software["kernel_queues"]  # pipes have none, endpoint files do: tests/kernel
+    assert (marks["name"], marks["in_flight"]) == ("marks", 0)
+    assert 1 <= marks["in_flight_peak"] <= marks["places"]
     assert read_socket(board)["keys"]["keys"][0]["lock_state"] == "unlocked"
 
     assert board.end_gadget(signal.SIGABRT) == -signal.SIGABRT  # as systemd's watchdog does

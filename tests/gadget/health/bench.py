@@ -44,7 +44,6 @@ class Bench:
             heap_bytes=30 << 20,
             peak_bytes=50 << 20,
             main_stack_bytes=1 << 17,
-            thread_stack_limit_bytes=1 << 19,
             threads=1,
             descriptors=30,
             descriptors_max=4096,

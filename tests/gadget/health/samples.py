@@ -6,6 +6,7 @@ from broker.latency import LatencyFigures
 from gadget.health.figures import (
     BoardFigures,
     DescriptorFigures,
+    KernelQueueFigures,
     KeyFigures,
     KeysFigures,
     LatencySplit,
@@ -56,7 +57,9 @@ GOOD = Sample(
             baseline_bytes=30_000_000,
             leak_suspected=False,
         ),
-        stack=StackFigures(main_bytes=140_000, thread_limit_bytes=524_288),
+        stack=StackFigures(
+            main_bytes=140_000, threads_peak_bytes=32_768, thread_limit_bytes=524_288
+        ),
         recoveries=Recoveries(
             process_restarts=0,
             task_restarts=0,
@@ -70,6 +73,10 @@ GOOD = Sample(
         queues=(
             QueueFigures(interface=0, waiting=0, waiting_peak=2, in_progress=0, dropped=0),
             QueueFigures(interface=1, waiting=0, waiting_peak=1, in_progress=0, dropped=0),
+        ),
+        kernel_queues=tuple(
+            KernelQueueFigures(name=name, in_flight=0, in_flight_peak=1, places=8)
+            for name in ("usb 0 in", "usb 0 out", "usb 1 in", "usb 1 out", "marks")
         ),
         errors=(),
     ),
