@@ -8,6 +8,7 @@ import pytest
 
 from gadget import thread_stack
 from gadget.thread_stack import StackMeter, StackUse, read_stack_use
+from tests.gadget.keychain.board import Board, init
 
 STACK_BYTES = 512 * 1024
 PAGE_BYTES = 64 * 1024  # the largest that our boards may have
@@ -83,6 +84,13 @@ def test_a_job_gets_its_arguments_and_gives_its_result() -> None:
         return int(base**exponent)
 
     assert StackMeter().run(power, 2, exponent=10) == 1024
+
+
+async def test_a_key_derivation_tells_of_its_stack() -> None:
+    board = Board()
+    assert board.keyring.health.stack.peak_bytes == 0
+    await init(board)
+    assert board.keyring.health.stack.peak_bytes > 0
 
 
 def test_where_it_cannot_be_told_it_is_0(monkeypatch: pytest.MonkeyPatch) -> None:

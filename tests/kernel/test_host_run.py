@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import json
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ import trio
 from broker.contract import INTERFACE_MANAGE
 from host.discover import choose
 from host.session import open_client
+from tests.health_socket import wait_alerts
 from tests.host.http_client import Answer, exchange, octez_post
 from tests.kernel.board import PASSPHRASE, Board, open_board, open_signer, tezsign
 from tests.payloads import attestation
@@ -26,6 +28,7 @@ PORT = 20090
 ALERTS = Path(__file__).parents[2] / "builder/assets/prometheus-alerts.yml"
 LEVEL = 12_000_000
 BACK_S = 5.0
+DATA_BYTES = 4 << 20
 # This runs beside another lab: a derivation may take twice as long as the one that was measured.
 BUSY = 3
 PATIENCE_S = 60.0
@@ -33,14 +36,23 @@ PATIENCE_S = 60.0
 
 @pytest.fixture(scope="module")
 def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
-    """A board with one unlocked key."""
+    """A board with one unlocked key, whose data partition is small."""
     folder = tmp_path_factory.mktemp("board")
-    with open_board(folder, folder / "data") as board:
+    with mount_data(folder / "data") as data, open_board(folder, data) as board:
         board.start_gadget()
         tezsign("init", passphrase=PASSPHRASE)
         tezsign("new", "consensus", passphrase=PASSPHRASE)
         tezsign("unlock", passphrase=PASSPHRASE)
         yield board
+
+
+@contextlib.contextmanager
+def mount_data(folder: Path) -> Iterator[Path]:
+    folder.mkdir()
+    options = f"size={DATA_BYTES},mode=700"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "data", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
 
 
 @pytest.fixture
@@ -107,7 +119,7 @@ def test_health_of_a_board_and_the_pages_of_a_run(board: Board, tmp_path: Path) 
     assert (report["status"], report["alerts"]) == ("healthy", [])
     assert report["timestamp"] is not None
     with open_signer(PORT, "--metrics", f"127.0.0.1:{PORT + 1}"):
-        sign_within(pkh, LEVEL - 1, BACK_S)
+        sign_within(pkh, LEVEL - 2, BACK_S)
         status, body = read_page("/statusz")
         assert (status, json.loads(body)["ready"]) == (200, True)
         metrics = read_page("/metrics")[1]
@@ -131,6 +143,24 @@ def test_health_of_a_board_and_the_pages_of_a_run(board: Board, tmp_path: Path) 
         time.sleep(1.1)  # that long an answer to /statusz is given again
         assert read_page("/statusz")[0] == 503
         tezsign("unlock", passphrase=PASSPHRASE)
+
+
+def test_a_full_disk_is_told_and_costs_no_signature(board: Board) -> None:
+    socket = board.assets.run_folder / "health.sock"
+    pkh = address()
+    wait_alerts(socket)
+    filling = board.data / "filling"
+    with filling.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    try:
+        report = wait_alerts(socket, "disk_full", "disk_low")
+        assert (report["status"], report["checks"]["disk_ok"]) == ("critical", False)
+        with open_signer(PORT):
+            sign_within(pkh, LEVEL - 1, BACK_S)
+    finally:
+        filling.unlink()
+    wait_alerts(socket)
 
 
 def test_second_run_is_told_that_the_board_is_busy_and_the_first_goes_on(board: Board) -> None:

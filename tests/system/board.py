@@ -65,6 +65,10 @@ class SystemBoard:
     def ready_socket(self) -> Path:
         return self.run / "ready.sock"
 
+    @property
+    def health_socket(self) -> Path:
+        return self.run / "health.sock"
+
     def is_ready(self) -> bool:
         """What the host's ready request is answered with."""
         assert self.gadget is None or self.gadget.poll() is None, self.log()

@@ -4,12 +4,9 @@ The rows of tests/gadget/health/test_monitor.py again, with nothing pretended: r
 processes and marks, read over the daemon's own socket. A full disk is tests/kernel/test_host_run's.
 """
 
-import json
 import re
 import signal
-import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ import pytest
 from broker.contract import INTERFACE_MANAGE, INTERFACE_SIGN
 from broker.messages import PingRequest, PingResponse
 from host.errors import Refused
+from tests.health_socket import read_health, wait_alerts, wait_health
 from tests.payloads import attestation
 from tests.registrar.loop import wait_until
 from tests.system.ailing_gadget import (
@@ -80,32 +78,8 @@ async def ail(board: SystemBoard, ailment: bytes) -> None:
         await client._ask(PingRequest(token=ailment), PingResponse, repeatable=False)
 
 
-def read_report(board: SystemBoard) -> Any:
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(PATIENCE_S)
-        client.connect(str(board.run / "health.sock"))
-        data = b""
-        while part := client.recv(65536):
-            data += part
-    return json.loads(data)
-
-
-def wait_report(board: SystemBoard, is_it: Callable[[Any], bool]) -> Any:
-    """Returns the first report that is as it should be."""
-    deadline_s = time.monotonic() + PATIENCE_S
-    while True:
-        report = read_report(board)
-        if is_it(report):
-            return report
-        assert time.monotonic() < deadline_s, report["alerts"]
-        time.sleep(0.05)
-
-
 def wait_told(board: SystemBoard, *codes: str) -> Any:
-    """Returns the first report that has these alerts and no other ones."""
-    return wait_report(
-        board, lambda report: {alert["code"] for alert in report["alerts"]} == set(codes)
-    )
+    return wait_alerts(board.health_socket, *codes, patience_s=PATIENCE_S)
 
 
 async def test_keys_marks_and_passphrases(board: SystemBoard) -> None:
@@ -143,14 +117,21 @@ async def test_a_usb_that_nobody_enables(board: SystemBoard) -> None:
     board.disable()
     report = wait_told(board, "usb_down")
     assert (report["status"], report["checks"]["usb_ok"]) == ("critical", False)
+    wait_health(
+        board.health_socket, lambda report: bool(report["usb"]["state"] == "waiting for USB")
+    )
     board.enable()
     wait_told(board)
+
+
+def is_waiting(report: Any) -> bool:
+    return bool(report["usb"]["state"] == "waiting for USB")
 
 
 async def test_memory_and_files_that_leak(board: SystemBoard) -> None:
     await make_keys(board)
     wait_told(board)
-    before = read_report(board)["software_health"]
+    before = read_health(board.health_socket)["software_health"]
     await ail(board, LEAK_MEMORY)
     memory = wait_told(board, "memory_growth")["software_health"]["memory"]
     assert memory["leak_suspected"] is True
@@ -193,7 +174,7 @@ async def test_a_task_that_hangs_is_told_where_nothing_may_start_it_again(
         (log,) = (t for t in report["software_health"]["tasks"] if t["name"] == "signature log")
         return bool(log["is_late"] and log["last_heartbeat_seconds_ago"] > LONG_S)
 
-    wait_report(board, is_long_late)
+    wait_health(board.health_socket, is_long_late)
     wait_told(board, "no_keys", "task_late")
 
 
@@ -214,11 +195,11 @@ async def test_a_task_that_hangs_again_and_again_ends_the_process(board: SystemB
 
 async def test_a_process_that_dies_again_and_again(board: SystemBoard) -> None:
     for _ in range(6):
-        wait_until((board.run / "health.sock").exists, PATIENCE_S)
+        wait_until(board.health_socket.exists, PATIENCE_S)
         assert board.end_gadget(signal.SIGKILL) == -signal.SIGKILL
-        (board.run / "health.sock").unlink()
+        board.health_socket.unlink()
         start(board)
-    wait_until((board.run / "health.sock").exists, PATIENCE_S)
+    wait_until(board.is_ready, PATIENCE_S)
     report = wait_told(board, "no_keys", "crash_loop", "recent_crash")
     assert report["status"] == "critical"
     software = report["software_health"]

@@ -14,6 +14,7 @@ import trio
 
 from broker.contract import INTERFACE_MANAGE, INTERFACE_SIGN
 from broker.health_messages import CLOCK_EPOCH_UNIX_S
+from tests.health_socket import read_health
 from tests.payloads import attestation
 from tests.registrar.loop import wait_until
 from tests.system.board import SystemBoard, open_host, open_system_board
@@ -35,16 +36,6 @@ def board(tmp_path: Path) -> Iterator[SystemBoard]:
         board.start_gadget()
         board.enable()
         yield board
-
-
-def read_socket(board: SystemBoard) -> Any:
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(PATIENCE_S)
-        client.connect(str(board.run / "health.sock"))
-        data = b""
-        while part := client.recv(65536):
-            data += part
-    return json.loads(data)
 
 
 async def ask(board: SystemBoard, interface: int, clock_s: int | None = None) -> Any:
@@ -87,7 +78,7 @@ async def test_it_tells_what_the_daemon_did_and_how_it_ended(board: SystemBoard)
     (marks,) = software["kernel_queues"]  # pipes have none, endpoint files do: tests/kernel
     assert (marks["name"], marks["in_flight"]) == ("marks", 0)
     assert 1 <= marks["in_flight_peak"] <= marks["places"]
-    assert read_socket(board)["keys"]["keys"][0]["lock_state"] == "unlocked"
+    assert read_health(board.health_socket)["keys"]["keys"][0]["lock_state"] == "unlocked"
 
     assert board.end_gadget(signal.SIGABRT) == -signal.SIGABRT  # as systemd's watchdog does
     board.start_gadget()
@@ -119,11 +110,11 @@ async def test_settings_that_are_no_toml_do_not_keep_it_from_starting(board: Sys
 
 
 async def test_the_socket_is_for_reading_only(board: SystemBoard) -> None:
-    path = board.run / "health.sock"
+    path = board.health_socket
     wait_until(path.exists, PATIENCE_S)
     assert path.stat().st_mode & 0o777 == 0o660
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(path))
         with suppress(BrokenPipeError):
             client.sendall(b"x" * 1000)  # nobody reads it
-    assert read_socket(board)["schema"] == 1
+    assert read_health(board.health_socket)["schema"] == 1

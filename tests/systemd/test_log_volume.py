@@ -1,0 +1,66 @@
+"""How much the journal of a board grows with a signature, on a real journald, and so in a day.
+
+python -m tests.lab --systemd -- pytest -s -p no:cacheprovider tests/systemd/test_log_volume.py
+"""
+
+import trio
+
+from broker.contract import INTERFACE_SIGN
+from host.discover import choose
+from host.session import open_client
+from tests.kernel.board import PASSPHRASE, tezsign
+from tests.payloads import attestation, preattestation
+from tests.registrar.loop import wait_until
+from tests.systemd.journal_file import JournalFile, find_journal
+from tests.systemd.units import PATIENCE_S, journal, wait_ready
+
+# A block each 6 s; the consensus key signs a preattestation and an attestation for it, the
+# companion key an attestation. A fourth one stands for blocks and further rounds.
+SIGNATURES_A_DAY = 4 * 86_400 // 6
+LIMIT_BYTES = 50_000_000
+FILE_BYTES = 4 * 1024 * 1024  # image/rootfs.py: SystemMaxFileSize=4M
+LEVEL = 13_000_000
+BLOCKS = 100
+KEYS = ("consensus", "companion")
+
+
+def make_keys() -> tuple[str, str]:
+    """Returns the addresses of two unlocked keys; another test may have made the first."""
+    wait_ready()
+    there = {key["id"] for key in tezsign("status")}
+    if not there:
+        tezsign("init", passphrase=PASSPHRASE)
+    for name in sorted(set(KEYS) - there):
+        tezsign("new", name, passphrase=PASSPHRASE)
+    tezsign("unlock", passphrase=PASSPHRASE)
+    addresses = {key["id"]: str(key["pkh"]) for key in tezsign("status")}
+    return addresses[KEYS[0]], addresses[KEYS[1]]
+
+
+async def bake(consensus: str, companion: str) -> None:
+    """Signs as fast as the board does: what is logged does not depend on it."""
+    async with open_client(choose(None), INTERFACE_SIGN) as client:
+        for level in range(LEVEL, LEVEL + BLOCKS):
+            await client.sign(consensus, preattestation("tz4", level, 0))
+            await client.sign(consensus, attestation("tz4", level, 0))
+            await client.sign(companion, attestation("tz4", level, 0))
+            await client.sign(companion, attestation("tz4", level, 1))
+
+
+def count_signed() -> int:
+    return sum(entry["MESSAGE"] == "signed" for entry in journal("tezsign"))
+
+
+def test_a_day_of_signatures_is_far_below_the_limit() -> None:
+    keys = make_keys()
+    signed, before = count_signed(), JournalFile.read(find_journal())
+    trio.run(bake, *keys)
+    wait_until(lambda: count_signed() == signed + 4 * BLOCKS, PATIENCE_S)
+    after = JournalFile.read(find_journal())
+    entries = after.entries - before.entries
+    assert 4 * BLOCKS <= entries < 5 * BLOCKS  # the lines of a session, and no other ones
+    each_bytes = (after.used_bytes - before.used_bytes) / (4 * BLOCKS)
+    share = (FILE_BYTES - after.fixed_bytes) / FILE_BYTES
+    day_bytes = each_bytes * SIGNATURES_A_DAY / share
+    print(f"{each_bytes:.0f} bytes a signature, {day_bytes / 1e6:.1f} MB a day")
+    assert day_bytes < LIMIT_BYTES
