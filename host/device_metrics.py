@@ -33,6 +33,9 @@ _ROWS: Final = (
     _Row("open_descriptors", "gauge", "software_health.file_descriptors.open", "Open files."),
     _Row("max_descriptors", "gauge", "software_health.file_descriptors.max", "How many may be."),
     _Row("threads", "gauge", "software_health.threads", "Threads of the signer."),
+    _Row("main_stack_bytes", "gauge", "software_health.stack.main_bytes", "Of the main thread."),
+    _Row("thread_stack_peak_bytes", "gauge", "software_health.stack.threads_peak_bytes",
+         "The most that another thread has used."),
     _Row("cpu_seconds_total", "counter", "software_health.cpu_seconds", "Processor time."),
     _Row("task_restarts_total", "counter", "software_health.recoveries.task_restarts",
          "Tasks that were started again."),
@@ -80,6 +83,8 @@ def device_metrics(report: HealthReport) -> Iterator[Metric]:
     )
     yield _gauge("latency_seconds", "Of the last hour, by step.", list(_latencies(report)))
     yield from _counts(report)
+    yield _gauge("queue", "Waiting, or with the kernel.", list(_queues(report, "")))
+    yield _gauge("queue_peak", "The most there were at once.", list(_queues(report, "_peak")))
     yield _gauge("key_unlocked", "1: the key can sign.", list(_keys(report)))
     yield _gauge("info", "What runs on the board.", [Point(value=1, labels=_info(report))])
 
@@ -114,6 +119,19 @@ def _counts(report: HealthReport) -> Iterator[Metric]:
             if isinstance(total := row.get("total"), int)
         ]
         yield Metric(name=_PREFIX + name, kind="counter", help=help_text, points=tuple(points))
+
+
+def _queues(report: HealthReport, suffix: str) -> Iterator[Point]:
+    """Requests of each interface that no worker has yet, transfers and syncs of the kernel."""
+    for row in report.rows("software_health.queues"):
+        yield from _queue(f"requests {row.get('interface')}", row.get(f"waiting{suffix}"))
+    for row in report.rows("software_health.kernel_queues"):
+        yield from _queue(str(row.get("name")), row.get(f"in_flight{suffix}"))
+
+
+def _queue(name: str, value: object) -> Iterator[Point]:
+    if isinstance(value, int):
+        yield Point(value=value, labels={"queue": name})
 
 
 def _keys(report: HealthReport) -> Iterator[Point]:

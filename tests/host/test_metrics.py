@@ -100,6 +100,10 @@ async def test_host_and_device_are_in_one_page(autojump_clock: MockClock) -> Non
     assert values['tezsign_device_status{status="healthy"}'] == 1
     assert values['tezsign_device_check{check="disk_ok"}'] == 1
     assert values['tezsign_device_latency_seconds{step="total",percentile="p50"}'] == 0.004
+    assert values['tezsign_device_queue_peak{queue="requests 0"}'] == 2
+    assert values['tezsign_device_queue_peak{queue="marks"}'] == 1
+    assert values['tezsign_device_queue{queue="usb 1 out"}'] == 0
+    assert values["tezsign_device_thread_stack_peak_bytes"] == 32_768
     address = pages.board.keys[0].address
     assert values[f'tezsign_marks_behind_witness{{key="key0",address="{address}"}}'] == 0
     assert "tezsign_first_answer_seconds" not in values
