@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from gadget.health.meters import UsbMeter
 from gadget.ready import serve_ready
 from registrar.sockets import SESSION_ANNOUNCED, WEDGED, connect_local
 from tests.gadget.test_ready import EVERYBODY
@@ -17,10 +18,11 @@ from tests.gadget.test_ready import EVERYBODY
 class Registrar:
     """The other end of the connection."""
 
-    def __init__(self, connection: socket.socket, clock: MockClock) -> None:
+    def __init__(self, connection: socket.socket, clock: MockClock, usb: UsbMeter) -> None:
         self.connection = connection
         self._clock = clock
         self.transfers = 0
+        self.usb = usb
 
     async def announce(self) -> None:
         self.connection.send(SESSION_ANNOUNCED)
@@ -48,9 +50,10 @@ async def connected(folder: Path, clock: MockClock) -> AsyncIterator[Registrar]:
     def transfers() -> int:
         return registrar.transfers
 
-    async with serve_ready(path, EVERYBODY, transfers):
+    usb = UsbMeter()
+    async with serve_ready(path, EVERYBODY, transfers, usb):
         with connect_local(path) as connection:
-            registrar = Registrar(connection, clock)
+            registrar = Registrar(connection, clock, usb)
             yield registrar
 
 
@@ -65,7 +68,7 @@ async def test_registrar_is_told_of_a_wedge_once_for_each_evidence(
             assert registrar.reports() == 0
             await registrar.wait(40)
             assert registrar.reports() == 1
-    assert caplog.text.count("seems wedged") == 2
+    assert caplog.text.count("seems wedged") == registrar.usb.bounces == 2
 
 
 async def test_host_that_tries_again_every_three_seconds_does_not_put_the_verdict_off(
@@ -132,7 +135,7 @@ async def test_registrar_that_was_replaced_finds_the_evidence_kept(
         await first.announce()
         await first.wait(4)
         with connect_local(tmp_path / "ready.sock") as connection:
-            second = Registrar(connection, mock_clock)
+            second = Registrar(connection, mock_clock, first.usb)
             await second.announce()
             await second.wait(10)
             assert second.reports() == 1

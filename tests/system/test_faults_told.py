@@ -15,6 +15,7 @@ import pytest
 from broker.contract import INTERFACE_MANAGE, INTERFACE_SIGN
 from broker.messages import PingRequest, PingResponse
 from host.errors import Refused
+from registrar.events import EventType
 from tests.health_socket import read_health, wait_alerts, wait_health
 from tests.payloads import attestation
 from tests.registrar.loop import wait_until
@@ -114,14 +115,17 @@ async def test_keys_marks_and_passphrases(board: SystemBoard) -> None:
 async def test_a_usb_that_nobody_enables(board: SystemBoard) -> None:
     await make_keys(board)
     wait_told(board)
+    board.ep0.push(EventType.SUSPEND)
+    wait_health(board.health_socket, lambda report: bool(report["usb"]["suspends"] == 1))
+    board.ep0.push(EventType.RESUME)
     board.disable()
     report = wait_told(board, "usb_down")
     assert (report["status"], report["checks"]["usb_ok"]) == ("critical", False)
-    wait_health(
-        board.health_socket, lambda report: bool(report["usb"]["state"] == "waiting for USB")
-    )
+    wait_health(board.health_socket, is_waiting)
     board.enable()
-    wait_told(board)
+    usb = wait_told(board)["usb"]
+    assert (usb["enables"], usb["disables"], usb["suspends"]) == (2, 1, 1)
+    assert usb["sessions_last_hour"] == 2
 
 
 def is_waiting(report: Any) -> bool:
