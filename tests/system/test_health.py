@@ -99,6 +99,20 @@ async def test_it_tells_what_the_daemon_did_and_how_it_ended(board: SystemBoard)
     assert not (board.run / "health.sock.new").exists()
 
 
+async def test_a_start_that_failed_is_told_by_the_next_one(board: SystemBoard) -> None:
+    board.end_gadget()
+    board.start_gadget(environment={"TEZSIGN_REGISTRAR_USER": "no-such-account"})
+    assert board.gadget is not None
+    assert board.gadget.wait(timeout=PATIENCE_S) == 1
+    board.start_gadget()
+    wait_until(board.is_ready, PATIENCE_S)
+    report = await ask(board, INTERFACE_SIGN)
+    assert codes(report) == {"settings", "no_keys", "recent_crash"}
+    crash = report["software_health"]["last_crash"]
+    assert "GadgetError" in crash["reason"]
+    assert "no-such-account" not in json.dumps(report)  # no value of an exception is kept
+
+
 async def test_settings_that_are_no_toml_do_not_keep_it_from_starting(board: SystemBoard) -> None:
     board.end_gadget()
     (board.data / "tezsign.toml").write_bytes(b"\xff\xfe not toml [")
