@@ -37,11 +37,17 @@ def test_wrong_usage_ends_with_2(words: list[str], capsys: pytest.CaptureFixture
 
 def test_relative_paths_become_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    arguments = parse_arguments(["--out", "a", "--disk", "b", "--forward", "8080:80", "--", "cmd"])
+    arguments = parse_arguments(["--out", "a", "--disk", "b", "--", "cmd"])
     assert (arguments.out, arguments.disk) == (tmp_path / "a", tmp_path / "b")
-    assert arguments.forward == Forward(host_port=8080, guest_port=80)
 
 
+def test_several_ports_are_forwarded_or_none() -> None:
+    words = ["--forward", "8080:80", "--forward", "8081:81", "--", "cmd"]
+    assert parse_arguments(words).forwards == FORWARDS
+    assert parse_arguments(["--", "cmd"]).forwards == ()
+
+
+FORWARDS = (Forward(host_port=8080, guest_port=80), Forward(host_port=8081, guest_port=81))
 BARE = Machine(
     architecture=find_architecture("Linux", "x86_64"),
     program="qemu",
@@ -83,10 +89,10 @@ def test_host_root_is_shared_read_only_and_commas_are_kept() -> None:
 
 
 def test_disk_honours_flushes_and_forward_stays_on_loopback() -> None:
-    forward = Forward(host_port=8080, guest_port=80)
-    words = replace(BARE, disk=Path("/d"), forward=forward).command()
+    words = replace(BARE, disk=Path("/d"), forwards=FORWARDS).command()
     assert "if=none,id=disk,format=raw,cache=writeback,file=/d" in words
-    assert "user,id=net,hostfwd=tcp:127.0.0.1:8080-:80" in words
+    rules = "hostfwd=tcp:127.0.0.1:8080-:80,hostfwd=tcp:127.0.0.1:8081-:81"
+    assert f"user,id=net,{rules}" in words
 
 
 def test_other_systems_are_refused_with_a_reason() -> None:

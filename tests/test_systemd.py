@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 # Two boots, each half as long. In this order: `units` looks at a board that nobody has touched yet.
 _BOOTS = [
     ("units", "attachment", "registrar"),
-    ("restarts", "host", "operations", "chrony"),
+    ("restarts", "host", "operations", "log_volume", "chrony"),
 ]
 
 _TEST_TIMEOUT_S = 400

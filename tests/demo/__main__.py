@@ -1,11 +1,11 @@
-"""Boots the lab with a virtual board and forwards the signer's port of the guest to this
-machine."""
+"""Boots the lab with a virtual board and forwards the ports of the guest's signer, and of its
+pages for monitoring, to this machine."""
 
 import os
 import sys
 from pathlib import Path
 
-from tests.demo.guest import PORT
+from tests.demo.guest import METRICS_PORT, PORT
 
 __all__ = ["main"]
 
@@ -15,8 +15,9 @@ def main() -> None:
     print("== booting a virtual board on a real kernel (the first time: downloads)", flush=True)
     os.chdir(Path(__file__).resolve().parent.parent.parent)
     lab = [sys.executable, "-m", "tests.lab", "--gadget", "--timeout", "86400"]
-    forward = ["--forward", f"{PORT}:{PORT}", "--"]
-    os.execv(sys.executable, [*lab, *forward, sys.executable, "-m", "tests.demo.guest"])  # noqa: S606
+    for port in (PORT, METRICS_PORT):
+        lab += ["--forward", f"{port}:{port}"]
+    os.execv(sys.executable, [*lab, "--", sys.executable, "-m", "tests.demo.guest"])  # noqa: S606
 
 
 if __name__ == "__main__":

@@ -12,9 +12,10 @@ from tests.payloads import attestation
 from tests.process.child import Child
 from tests.process.run import run_process
 
-__all__ = ["PORT", "main"]
+__all__ = ["METRICS_PORT", "PORT", "main"]
 
 PORT: Final = 20090
+METRICS_PORT: Final = 20091
 _GUEST_ADDRESS: Final = "10.0.2.15"
 _KEYS: Final = ("consensus", "companion")
 _LEVEL: Final = 12_000_000
@@ -36,7 +37,8 @@ def main() -> int:
     status = json.loads(_tezsign(environment, "status", "--json"))
     _say("starting the signer")
     listen = f"{_GUEST_ADDRESS}:{PORT}"
-    command = ["tezsign", "run", "--listen", listen, "--allow-remote", *_KEYS]
+    metrics = f"{_GUEST_ADDRESS}:{METRICS_PORT}"
+    command = ["tezsign", "run", "--listen", listen, "--allow-remote", "--metrics", metrics, *_KEYS]
     try:
         with Child(command, environment=environment, stderr=subprocess.PIPE) as signer:
             return _follow(signer, status)
@@ -66,6 +68,7 @@ def _tell(status: list[dict[str, Any]]) -> None:
     print("\n  The signer listens on this machine. Sign an attestation from another terminal:\n")
     print(f"""  curl -s -d '"{payload}"' '{url}'\n""")
     print("  The same again gives the same signature; another payload for that level is refused.")
+    print(f"  Figures for monitoring: http://127.0.0.1:{METRICS_PORT}/metrics")
     print("  Ctrl-C stops the signer and the virtual board.\n", flush=True)
 
 

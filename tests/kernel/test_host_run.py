@@ -22,10 +22,8 @@ from tests.health_socket import wait_alerts
 from tests.host.http_client import Answer, exchange, octez_post
 from tests.kernel.board import PASSPHRASE, Board, open_board, open_signer, tezsign
 from tests.payloads import attestation
-from tests.prometheus import open_prometheus
 
 PORT = 20090
-ALERTS = Path(__file__).parents[2] / "builder/assets/prometheus-alerts.yml"
 LEVEL = 12_000_000
 BACK_S = 5.0
 DATA_BYTES = 4 << 20
@@ -112,26 +110,17 @@ def read_page(path: str) -> tuple[int, bytes]:
         connection.close()
 
 
-def test_health_of_a_board_and_the_pages_of_a_run(board: Board, tmp_path: Path) -> None:
+def test_health_of_a_board_and_the_pages_of_a_run(board: Board) -> None:
     """The first one: what the others do to the board is in its report afterwards."""
     pkh = address()
-    report = tezsign("health")
-    assert (report["status"], report["alerts"]) == ("healthy", [])
-    assert report["timestamp"] is not None
     with open_signer(PORT, "--metrics", f"127.0.0.1:{PORT + 1}"):
         sign_within(pkh, LEVEL - 2, BACK_S)
         status, body = read_page("/statusz")
         assert (status, json.loads(body)["ready"]) == (200, True)
-        metrics = read_page("/metrics")[1]
-        for line in (
-            b"tezsign_up 1",
-            b"tezsign_signatures_total 1",
-            b"tezsign_device_health_score 100",
-        ):
-            assert line in metrics.splitlines()
-        with open_prometheus(f"127.0.0.1:{PORT + 1}", tmp_path, ALERTS) as prometheus:
-            assert prometheus.value("tezsign_signatures_total") == 1
+        assert b"tezsign_signatures_total 1" in read_page("/metrics")[1].splitlines()
         report = tezsign("health")
+        assert (report["status"], report["alerts"]) == ("healthy", [])
+        assert report["timestamp"] is not None
         latency = report["signing"]["latency"]
         assert latency["signature"]["count"] == latency["marks"]["count"] == 1
         queues = {queue["name"]: queue for queue in report["software_health"]["kernel_queues"]}
@@ -139,28 +128,22 @@ def test_health_of_a_board_and_the_pages_of_a_run(board: Board, tmp_path: Path) 
         assert queues["usb 0 out"]["in_flight"] == queues["usb 0 out"]["places"] == 2
         assert 1 <= queues["usb 0 in"]["in_flight_peak"] <= queues["usb 0 in"]["places"] == 8
         assert 1 <= queues["marks"]["in_flight_peak"] <= queues["marks"]["places"]
-        tezsign("lock")
-        time.sleep(1.1)  # that long an answer to /statusz is given again
-        assert read_page("/statusz")[0] == 503
-        tezsign("unlock", passphrase=PASSPHRASE)
+        with filled(board.data):
+            report = wait_alerts(board.assets.run_folder / "health.sock", "disk_full", "disk_low")
+            assert (report["status"], report["checks"]["disk_ok"]) == ("critical", False)
+            sign_within(pkh, LEVEL - 1, BACK_S)  # marks have their place
+    wait_alerts(board.assets.run_folder / "health.sock")
 
 
-def test_a_full_disk_is_told_and_costs_no_signature(board: Board) -> None:
-    socket = board.assets.run_folder / "health.sock"
-    pkh = address()
-    wait_alerts(socket)
-    filling = board.data / "filling"
+@contextlib.contextmanager
+def filled(folder: Path) -> Iterator[None]:
+    """The file system of the folder is full, to the last block."""
+    filling = folder / "filling"
     with filling.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(bytes(4096))
-    try:
-        report = wait_alerts(socket, "disk_full", "disk_low")
-        assert (report["status"], report["checks"]["disk_ok"]) == ("critical", False)
-        with open_signer(PORT):
-            sign_within(pkh, LEVEL - 1, BACK_S)
-    finally:
-        filling.unlink()
-    wait_alerts(socket)
+    yield
+    filling.unlink()
 
 
 def test_second_run_is_told_that_the_board_is_busy_and_the_first_goes_on(board: Board) -> None:

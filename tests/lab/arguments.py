@@ -35,7 +35,7 @@ class Arguments:
     out: Path | None = None
     timeout_s: float | None = None
     disk: Path | None = None
-    forward: Forward | None = None
+    forwards: tuple[Forward, ...] = ()
     count_instructions: bool = False
     processors: int = 1
 
@@ -71,7 +71,7 @@ def parse_arguments(words: Sequence[str]) -> Arguments:
             out=options.out,
             timeout_s=options.timeout,
             disk=options.disk,
-            forward=options.forward,
+            forwards=tuple(options.forward),
             count_instructions=options.count_instructions,
             processors=options.processors,
         )
@@ -113,7 +113,9 @@ def _create_parser() -> argparse.ArgumentParser:
         "--forward",
         metavar="HOST_PORT:GUEST_PORT",
         type=_parse_forward,
-        help="lead this machine's 127.0.0.1:HOST_PORT to the guest",
+        action="append",
+        default=[],
+        help="lead this machine's 127.0.0.1:HOST_PORT to the guest; may be said again",
     )
     parser.add_argument(
         "--count-instructions",

@@ -81,7 +81,7 @@ class Machine:
     shares: tuple[tuple[str, Path, bool], ...] = ()  # tag, folder, writable
     ports: Mapping[str, int] = field(default_factory=dict)  # name, descriptor of a connected socket
     disk: Path | None = None
-    forward: Forward | None = None
+    forwards: tuple[Forward, ...] = ()
     kernel_arguments: tuple[str, ...] = ()
 
     def command(self) -> list[str]:
@@ -151,10 +151,13 @@ class Machine:
         return ("-drive", drive, "-device", "virtio-blk-pci,drive=disk")
 
     def _network(self) -> Sequence[str]:
-        if self.forward is None:
+        if not self.forwards:
             return ()
-        rule = f"hostfwd=tcp:127.0.0.1:{self.forward.host_port}-:{self.forward.guest_port}"
-        return ("-netdev", f"user,id=net,{rule}", "-device", "virtio-net-pci,netdev=net,romfile=")
+        rules = ",".join(
+            f"hostfwd=tcp:127.0.0.1:{forward.host_port}-:{forward.guest_port}"
+            for forward in self.forwards
+        )
+        return ("-netdev", f"user,id=net,{rules}", "-device", "virtio-net-pci,netdev=net,romfile=")
 
 
 def find_architecture(system: str, name: str) -> Architecture:

@@ -82,7 +82,7 @@ def _choose_environment(host: Mapping[str, str]) -> dict[str, str]:
 
 def _choose_skipped(arguments: Arguments) -> tuple[str, ...]:
     skipped: list[str] = []
-    if arguments.forward is None:
+    if not arguments.forwards:
         skipped += ("failover", "net_failover", "virtio_net")
     if arguments.disk is None:
         skipped += ("virtio_blk", "jbd2", "mbcache", "crc16", "ext4")

@@ -59,7 +59,7 @@ def run_command(arguments: Arguments) -> int:
             shares=_choose_shares(arguments, layer),
             ports={name: theirs.fileno() for name, theirs in channels.theirs.items()},
             disk=arguments.disk,
-            forward=arguments.forward,
+            forwards=arguments.forwards,
         )
         return _run(machine, channels, arguments.timeout_s)
 
