@@ -1,8 +1,8 @@
 """python -m tests.crash [full] | mutants | replay FILE
 
-The first form records, replays and counts; `mutants` shows that broken stores are caught;
-`replay` looks again at a recording that was kept. Exit status 1: a promise is broken, a mutant went
-unseen or too few disks were tried.
+The first form records, replays and counts; `full` goes on where it was stopped; `mutants` shows
+that broken stores are caught; `replay` looks again at a recording that was kept. Exit status 1: a
+promise is broken, a mutant went unseen or too few disks were tried.
 """
 
 import sys
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.crash.campaign import describe, find_violation, replay_everywhere, run_plan
+from tests.crash.kept import Kept
 from tests.crash.mutants import MUTANTS
 from tests.crash.plan import FULL, QUICK, Plan, mutant_setup
 from tests.crash.record import record
@@ -17,14 +18,15 @@ from tests.crash.recording import Recording
 from tests.crash.replay import Share
 
 _VIOLATIONS_SHOWN: Final = 40
+_KEPT: Final = Path("build/crash")
 
 
 def tell(line: str) -> None:
     print(line, flush=True)
 
 
-def run(plan: Plan) -> bool:
-    report = run_plan(plan, tell)
+def run(plan: Plan, kept: Kept | None = None) -> bool:
+    report = run_plan(plan, tell, kept)
     tally = report.tally
     for damage, count in tally.images.items():
         tell(f"  {count:8} {damage} ({tally.unrepaired[damage]} not mounted)")
@@ -57,7 +59,7 @@ def main() -> int:
         case []:
             is_good = run(QUICK)
         case ["full"]:
-            is_good = run(FULL)
+            is_good = run(FULL, Kept(_KEPT))
         case ["mutants"]:
             is_good = run_mutants()
         case ["replay", path]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from tests.crash.kept import Kept
 from tests.crash.plan import Plan
 from tests.crash.record import record
 from tests.crash.recording import Recording
@@ -30,12 +31,20 @@ class Report:
     seconds: float = 0.0
 
 
-def run_plan(plan: Plan, tell: Callable[[str], None]) -> Report:
-    """Raises: RuntimeError: a recording could not be made."""
+def run_plan(plan: Plan, tell: Callable[[str], None], kept: Kept | None = None) -> Report:
+    """Args: kept: what an earlier run has found already, and where this one notes it.
+
+    Raises: RuntimeError: a recording could not be made.
+    """
     report = Report()
+    share = Share(samples=plan.samples, destruction=plan.destruction)
     for setup in plan.setups:
+        known = None if kept is None else kept.load(setup, share)
+        if known is not None:
+            tell(f"{setup.name}: {len(known.digests)} distinct after repair, found before")
+            report.tally += known
+            continue
         recording = record(setup)
-        share = Share(samples=plan.samples, destruction=plan.destruction)
         started = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "recording"
@@ -43,6 +52,8 @@ def run_plan(plan: Plan, tell: Callable[[str], None]) -> Report:
             tally = replay_everywhere(path, share)
             _keep_if_violated(path, recording, tally, tell)
         seconds = time.monotonic() - started
+        if kept is not None:
+            kept.keep(setup, share, tally)
         report.tally += tally
         report.seconds += seconds
         tell(f"{describe(recording, tally)}, {seconds:.0f} s")

@@ -46,8 +46,8 @@ QUICK: Final = Plan(
 )
 FULL: Final = Plan(
     setups=(
-        *_setups(600, range(1, 4), _IMAGE, _SMALL_JOURNAL, _LARGE_BLOCKS),
-        *_setups(600, range(1, 6), _ORDERED, _ORDERED_LARGE),
+        *_setups(600, range(1, 3), _IMAGE, _SMALL_JOURNAL, _LARGE_BLOCKS),
+        *_setups(600, range(1, 5), _ORDERED, _ORDERED_LARGE),
     ),
     samples=2,
     destruction=0.1,

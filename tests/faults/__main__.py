@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from pathlib import Path
+from typing import Final
 
 from tests.faults.arguments import Arguments, parse_arguments
 from tests.faults.catalog import Scenario
@@ -17,17 +18,21 @@ from tests.faults.findings import Findings, Outcome
 from tests.faults.guest import OUT_VARIABLE, outcome_file
 from tests.faults.lanes import run_side_by_side, run_to_file
 from tests.faults.outside import OutsideScenario
-from tests.faults.record import Record, fingerprint
+from tests.faults.record import Record
 from tests.faults.table import format_table
+from tests.fingerprint import fingerprint
 from tests.lab.api import PREPARATION_S, lab_command
 
 __all__ = ["main"]
+
+# All that a scenario runs, and the scenarios.
+_CODE: Final = ("tezos", "broker", "registrar", "gadget", "host", "builder", "tests")
 
 
 def main() -> int:
     arguments = parse_arguments(sys.argv[1:])
     form = "quick" if arguments.is_quick else "full"
-    record = Record(arguments.record, form=form, code=fingerprint())
+    record = Record(arguments.record, form=form, code=fingerprint(_CODE))
     lock = threading.Lock()
 
     def run(scenario: Scenario | OutsideScenario) -> None:

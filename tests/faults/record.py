@@ -1,28 +1,12 @@
 """What has been run already: one JSON file, good only for the code that it was made with."""
 
-import hashlib
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from tests.faults.findings import Outcome
 
-__all__ = ["Record", "fingerprint"]
-
-_PROJECT: Final = Path(__file__).resolve().parents[2]
-_PACKAGES: Final = ("tezos", "broker", "registrar", "gadget", "host", "builder", "tests")
-
-
-def fingerprint(project: Path = _PROJECT) -> str:
-    """A digest of all code that a scenario runs, and of the scenarios."""
-    digest = hashlib.sha256()
-    for package in _PACKAGES:
-        for path in sorted((project / package).rglob("*")):
-            if path.is_file() and path.suffix != ".pyc":
-                name = str(path.relative_to(project)).encode()
-                content = hashlib.sha256(path.read_bytes()).digest()
-                digest.update(len(name).to_bytes(4, "big") + name + content)
-    return digest.hexdigest()
+__all__ = ["Record"]
 
 
 class Record:
