@@ -38,7 +38,9 @@ async def kill_registrar(stack: Stack, findings: Findings, kills: int) -> None:
     ended = stack.board.gadget_log().count("session ends")
     times_s = await _kill_under_load(stack, findings, kills)
     ended = stack.board.gadget_log().count("session ends") - ended
-    findings.check(ended == kills, f"{ended} sessions of the gadget ended")
+    # The kernel closes the connections of the dead before the socket that it listened on: a gadget
+    # that asks again in between has a session that ends with that.
+    findings.check(kills <= ended <= 2 * kills, f"{ended} sessions of the gadget ended")
     for when, each_s in times_s.items():
         # Under emulation a start takes as long as it does: the slowest may take so much longer.
         name = f"killed to ready {when}, s"
