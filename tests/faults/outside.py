@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.faults.findings import Findings
-from tests.faults.lanes import run_to_file
+from tests.faults.lanes import COUNTED_PATIENCE, run_to_file
 from tests.lab.api import PREPARATION_S, lab_command
 from tests.soak.series import LOAD, Metric
 from tests.systemd.test_registrar import KILLS_VARIABLE
@@ -45,8 +45,9 @@ def _kill_registrar_of_systemd(out: Path, findings: Findings, kills: int, limit_
     """The session of a host goes on, on the same device and with the same gadget."""
     pytest = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider"]
     words = ["env", f"{KILLS_VARIABLE}={kills}", *pytest, "--timeout", str(int(limit_s)), _TEST]
-    lab = lab_command(words, systemd=True, timeout_s=limit_s)
-    said = _run(lab, out, limit_s + PREPARATION_S)
+    real_s = limit_s * COUNTED_PATIENCE
+    lab = lab_command(words, systemd=True, timeout_s=real_s, count_instructions=True)
+    said = _run(lab, out, real_s + PREPARATION_S)
     seen = _SEEN.search(said)
     assert seen is not None, said
     findings.count("killed", int(seen[1]))

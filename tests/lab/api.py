@@ -48,10 +48,13 @@ def lab_command(
     disk: Path | None = None,
     timeout_s: float = _TIMEOUT_S,
     processors: int = 1,
+    count_instructions: bool = False,
 ) -> list[str]:
     """The words that start the lab from the project's folder."""
     words = [sys.executable, "-m", "tests.lab", "--timeout", str(timeout_s)]
     words += ("--processors", str(processors))
+    if count_instructions:
+        words.append("--count-instructions")
     if gadget:
         words.append("--gadget")
     if systemd:
