@@ -35,7 +35,7 @@ _ROWS: Final = (
     _Row("threads", "gauge", "software_health.threads", "Threads of the signer."),
     _Row("main_stack_bytes", "gauge", "software_health.stack.main_bytes", "Of the main thread."),
     _Row("thread_stack_peak_bytes", "gauge", "software_health.stack.threads_peak_bytes",
-         "The most that another thread has used."),
+         "The most that a key derivation has used."),
     _Row("cpu_seconds_total", "counter", "software_health.cpu_seconds", "Processor time."),
     _Row("task_restarts_total", "counter", "software_health.recoveries.task_restarts",
          "Tasks that were started again."),
@@ -53,7 +53,7 @@ _ROWS: Final = (
     _Row("storage_wear_percent", "gauge", "storage.erase_wear_percent", "The card's life used up."),
     _Row("temperature_celsius", "gauge", "board.temperature_celsius", "Of the processor."),
     _Row("under_voltage", "gauge", "board.under_voltage", "1: the supply voltage is too low."),
-    _Row("log_bytes_total", "counter", "log.bytes", "Text that the signer has logged."),
+    _Row("log_bytes_total", "counter", "log.bytes", "About what the board's journal has grown by."),
 )  # fmt: skip
 _STEPS: Final = ("total", "usb", "queue", "marks", "signature")
 _TIMES: Final = ("p50", "p95", "p99", "max")

@@ -70,7 +70,7 @@ class MemoryFigures:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackFigures:
     """`main_bytes`: of the thread that does all but wait for files and derive keys;
-    `threads_peak_bytes`: the most that one of those others has used, of its limit.
+    `threads_peak_bytes`: the most that a key derivation has used of its thread's limit.
     """
 
     main_bytes: int
@@ -223,7 +223,7 @@ class BoardFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogFigures:
-    """What the signer has logged; `bytes` of text, without what the journal adds to each line."""
+    """What the signer has logged; `bytes` is about what the journal has grown by."""
 
     lines: int
     bytes: int

@@ -26,7 +26,7 @@ class KeyringHealth:
         marks: what the durable write of the marks adds to each signature.
         signature: how long each signature is computed.
         syncs: how many syncs of marks the kernel has; None: this disk does not tell.
-        stack: what key derivations and looks at files use of their threads' stacks.
+        stack: what key derivations use of their threads' stacks.
 
     Args:
         keys: by address; only the addresses are used.
@@ -42,7 +42,7 @@ class KeyringHealth:
 
     async def find_damaged_marks(self) -> dict[str, str]:
         """Returns what is wrong with the files of each address, where something is."""
-        return await trio.to_thread.run_sync(self.stack.run, self._find, tuple(self._keys))
+        return await trio.to_thread.run_sync(self._find, tuple(self._keys))
 
     def _find(self, addresses: tuple[str, ...]) -> dict[str, str]:
         found = {address: find_damage(self._disk, address) for address in addresses}
