@@ -17,7 +17,7 @@ from registrar.logs import JournalHandler
 from tests.payloads import attestation
 
 LIMIT_BYTES = 250  # 176 when this was written
-JOURNAL_BYTES = 595  # measured
+JOURNAL_BYTES = 570  # measured: 540 to 600
 LINES = 50
 
 
