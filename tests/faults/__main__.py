@@ -16,12 +16,12 @@ from tests.faults.arguments import Arguments, parse_arguments
 from tests.faults.catalog import Scenario
 from tests.faults.findings import Findings, Outcome
 from tests.faults.guest import OUT_VARIABLE, outcome_file
-from tests.faults.lanes import COUNTED_PATIENCE, run_side_by_side, run_to_file
+from tests.faults.lanes import run_side_by_side, run_to_file
 from tests.faults.outside import OutsideScenario
 from tests.faults.record import Record
 from tests.faults.table import format_table
 from tests.fingerprint import fingerprint
-from tests.lab.api import PREPARATION_S, lab_command
+from tests.lab.api import COUNTED_PATIENCE, PREPARATION_S, lab_command
 
 __all__ = ["main"]
 

@@ -13,12 +13,10 @@ from typing import Final, TypeVar
 from tests.lab.plan import PROJECT
 from tests.process.child import Child
 
-__all__ = ["COUNTED_PATIENCE", "LANES", "run_side_by_side", "run_to_file"]
+__all__ = ["LANES", "run_side_by_side", "run_to_file"]
 
 # More would disturb each other: the lab's time limits, and those of the scenarios, are for two.
 LANES: Final = min(2, os.cpu_count() or 1)
-# So many seconds may one of a guest take that counts its instructions, on a machine that is busy.
-COUNTED_PATIENCE: Final = 6
 
 T = TypeVar("T")
 

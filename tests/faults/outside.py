@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.faults.findings import Findings
-from tests.faults.lanes import COUNTED_PATIENCE, run_to_file
-from tests.lab.api import PREPARATION_S, lab_command
+from tests.faults.lanes import run_to_file
+from tests.lab.api import COUNTED_PATIENCE, PREPARATION_S, lab_command
 from tests.soak.series import LOAD, Metric
 from tests.systemd.test_registrar import KILLS_VARIABLE
 
@@ -59,7 +59,8 @@ def _kill_registrar_of_systemd(out: Path, findings: Findings, kills: int, limit_
 
 def _soak(out: Path, findings: Findings, seconds: int, limit_s: float) -> None:
     words = [sys.executable, "-m", "tests.soak", "--duration", str(seconds), "--out", str(out)]
-    _run(words, out, limit_s)
+    words.append("--count-instructions")
+    _run(words, out, limit_s * COUNTED_PATIENCE + PREPARATION_S)
     record = json.loads((out / "record.json").read_text())
     findings.count("seconds", int(record["duration_s"]))
     for finding in record["findings"]:

@@ -9,11 +9,13 @@ from typing import Final
 from tests.lab.plan import PROJECT
 from tests.process.run import run_process
 
-__all__ = ["PREPARATION_S", "lab_command", "run_in_lab"]
+__all__ = ["COUNTED_PATIENCE", "PREPARATION_S", "lab_command", "run_in_lab"]
 
 _TIMEOUT_S: Final = 300.0
 # Fetching what the lab is made of comes on top, the first time.
 PREPARATION_S: Final = 600.0
+# So many seconds may one of a guest take that counts its instructions, on a machine that is busy.
+COUNTED_PATIENCE: Final = 6
 
 
 def run_in_lab(

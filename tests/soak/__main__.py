@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from tests.lab.api import lab_command
+from tests.lab.api import COUNTED_PATIENCE, lab_command
 from tests.lab.plan import PROJECT
 from tests.process.child import Child
 from tests.soak.arguments import Arguments, parse_arguments
@@ -33,12 +33,14 @@ def run_load(arguments: Arguments) -> int:
     numbers = (arguments.duration_s, arguments.period_s, arguments.unplug_s)
     leaks = [word for leak in arguments.leaks for word in ("--leak", leak)]
     command = [sys.executable, "-m", "tests.soak.guest", str(arguments.out)]
+    patience = COUNTED_PATIENCE if arguments.count_instructions else 1
     with tempfile.TemporaryDirectory() as folder:
         lab = lab_command(
             [*command, *map(str, numbers), *leaks],
             out=arguments.out,
             disk=Path(folder) / "data.img",
-            timeout_s=arguments.duration_s + _AROUND_S,
+            timeout_s=(arguments.duration_s + _AROUND_S) * patience,
+            count_instructions=arguments.count_instructions,
         )
         with Child(lab, folder=PROJECT) as running:
             return running.wait()

@@ -33,6 +33,7 @@ class Arguments:
     show_all: bool
     out: Path
     leaks: tuple[str, ...]
+    count_instructions: bool
 
     @property
     def period_s(self) -> float:
@@ -67,6 +68,11 @@ def parse_arguments(words: Sequence[str]) -> Arguments:
         default=[],
         help=f"break the gadget on purpose: {', '.join(sorted(LEAKS))}; repeatable",
     )
+    parser.add_argument(
+        "--count-instructions",
+        action="store_true",
+        help="at the speed of a board of 1 GHz, whatever else this machine does; takes longer",
+    )
     options = parser.parse_args(words)
     if options.duration < _LEAST_S:
         parser.error(f"a soak lasts {_LEAST_S:.0f} s at least")
@@ -75,4 +81,5 @@ def parse_arguments(words: Sequence[str]) -> Arguments:
         show_all=options.show_all,
         out=options.out.absolute(),
         leaks=tuple(options.leak),
+        count_instructions=options.count_instructions,
     )
