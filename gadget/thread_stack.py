@@ -73,7 +73,8 @@ def _find_stack() -> tuple[int, int]:
     """Returns the address and the size of the calling thread's stack."""
     libc = ctypes.CDLL(None)
     attribute = ctypes.create_string_buffer(_ATTRIBUTE_BYTES)
-    if libc.pthread_getattr_np(ctypes.c_ulong(threading.get_ident()), attribute) != 0:
+    thread = ctypes.c_ulong(threading.get_ident())
+    if not hasattr(libc, "pthread_getattr_np") or libc.pthread_getattr_np(thread, attribute) != 0:
         return 0, 0
     start, size = ctypes.c_void_p(), ctypes.c_size_t()
     libc.pthread_attr_getstack(attribute, ctypes.byref(start), ctypes.byref(size))

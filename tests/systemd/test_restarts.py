@@ -2,9 +2,12 @@
 
 import signal
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.health_socket import read_health, wait_health
 from tests.kernel.board import PASSPHRASE, tezsign
 from tests.systemd.units import (
     DAEMONS,
@@ -22,6 +25,8 @@ from tests.systemd.units import (
 
 # Under emulation starting a process in a sandbox takes its time; RestartSec is at most 1 s.
 START_S = 10.0
+HEALTH_SOCKET = Path("/run/tezsign/health.sock")
+STACK_BYTES = 512 * 1024  # gadget/hardening.py
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +44,21 @@ def lock_state(key: str) -> str:
     return state
 
 
+def see_stack() -> None:
+    """What the derivation has used of its thread's small stack is told from within the sandbox."""
+
+    def is_told(report: Any) -> bool:
+        stack = report["software_health"]["stack"]
+        peak_bytes, limit_bytes = int(stack["threads_peak_bytes"]), int(stack["thread_limit_bytes"])
+        return 0 < peak_bytes < limit_bytes <= STACK_BYTES
+
+    wait_health(HEALTH_SOCKET, is_told)
+
+
 def test_killed_signer_comes_back_with_its_keys_locked(key: str) -> None:
     tezsign("unlock", key, passphrase=PASSPHRASE)
     assert lock_state(key) == "unlocked"
+    see_stack()
     device = device_number()
     before, killed_s = kill("tezsign")
     started_s = wait_started_again("tezsign", before)
@@ -83,6 +100,10 @@ def test_watchdog_ends_a_process_that_hangs(unit: str) -> None:
         assert 1 <= started_s - stopped_s <= PATIENCE_S
         assert any("Watchdog timeout" in str(e["MESSAGE"]) for e in journal(unit))
         wait_ready()
+        if unit == "tezsign":
+            crash = read_health(HEALTH_SOCKET)["software_health"]["last_crash"]
+            # A process that was stopped may have to be killed for good.
+            assert crash["reason"].startswith(("aborted: by systemd's watchdog", "killed"))
     run("systemctl", "restart", f"{unit}.service")
 
 
