@@ -32,7 +32,8 @@ _READY_FLAG_OFFSET: Final = 6
 _LOG_BYTES: Final = 16 * 1024
 # What a signer has seen is kept from one to the next, as on a baker's machine.
 _STATE: Final = "/tmp/tezsign-state"  # noqa: S108 - the guest's own
-_PATIENCE_S: Final = 60.0
+# A command that derives three keys, where several machines are emulated on two processors.
+_PATIENCE_S: Final = 180.0
 
 
 class Board:
