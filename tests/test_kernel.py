@@ -15,7 +15,6 @@ from tests.lab.api import run_in_lab
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 _FAULTS_S: Final = 840
-_FAILOVER_S: Final = 840
 
 
 @pytest.mark.parametrize(
@@ -55,5 +54,4 @@ def test_a_key_moves_from_board_to_board(tmp_path: Path) -> None:
     disk = tmp_path / "disk.img"
     with disk.open("wb") as file:
         file.truncate(64 * 1024 * 1024)
-    # Thirteen key derivations, on a processor that is emulated.
-    run_kernel_tests("test_failover.py", disk=disk, timeout_s=_FAILOVER_S)
+    run_kernel_tests("test_failover.py", disk=disk)

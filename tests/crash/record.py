@@ -48,7 +48,8 @@ def record(setup: Setup) -> Recording:
         with serve_disk(socket, bytearray(base), recorder):
             words = [sys.executable, "-m", "tests.crash.workload", "/data/store", "/dev/vda"]
             words += [str(setup.seed), str(setup.steps), *([setup.mutant] if setup.mutant else [])]
-            done = run_in_lab(words, disk=socket, timeout_s=60 + setup.steps)
+            # Two processors: what is answered before its write has returned shows beside the write.
+            done = run_in_lab(words, disk=socket, timeout_s=60 + setup.steps, processors=2)
     if done.returncode != 0:
         raise RuntimeError(f"{setup.name}: the workload failed\n{done.stdout}{done.stderr}")
     return Recording(

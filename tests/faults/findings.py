@@ -47,7 +47,9 @@ class Findings:
     """Collects while a scenario runs: a broken promise is noted, and the scenario goes on.
 
     Args:
-        patience: what time limits are multiplied with, where the machine does other things too.
+        patience: what limits of times and of growth are multiplied with, where the machine does
+            other things too, and where a thing is done so seldom that memory which is taken once
+            would look like growth.
     """
 
     def __init__(self, *, patience: float = 1.0) -> None:
@@ -66,9 +68,9 @@ class Findings:
     def worst(self, what: str, value: float, limit: float | None = None) -> None:
         """Keeps the greatest of all values; one above `limit` is a problem each time.
 
-        A name that ends in ", s" is a time, whose limit gets the patience.
+        A name that ends in ", s" is a time, one in ", %" growth: their limits get the patience.
         """
-        if limit is not None and what.endswith(", s"):
+        if limit is not None and what.endswith((", s", ", %")):
             limit *= self._patience
         known = self._measures.get(what)
         if known is None or value > known.value:

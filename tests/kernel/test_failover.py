@@ -2,7 +2,7 @@
 passphrase, level and last level are changed.
 
 There is one USB plug: a board is a data folder, and the daemon is started on the one or the other.
-The tests build on each other. Needs the lab's `--disk`.
+The tests build on each other, and derive thirteen keys, cheaply. Needs the lab's `--disk`.
 """
 
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ from typing import Final
 import pytest
 
 from tests.kernel.board import PASSPHRASE, Board, open_board, open_signer, tezsign
+from tests.kernel.hasty_gadget import HASTY_GADGET
 from tests.kernel.test_end_to_end import PORT, refuse, sign
 from tests.payloads import attestation
 from tests.process.child import Child
@@ -30,7 +31,7 @@ _WITNESSES: Final = count()
 def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
     """The old board, with a locked key that may be exported."""
     with open_board(tmp_path_factory.mktemp("board"), OLD) as board:
-        board.start_gadget()
+        board.start_gadget(HASTY_GADGET)
         tezsign("init", passphrase=PASSPHRASE)
         tezsign("new", "baker", "--exportable", passphrase=PASSPHRASE)
         yield board
@@ -87,7 +88,7 @@ def test_the_key_moves_and_no_level_is_signed_twice(board: Board, folder: Path) 
             refuse(pkh, attestation("tz4", level, 0, payload_hash=OTHER_HASH), 409)
     board.end_gadget()
     board.data = NEW
-    board.start_gadget()
+    board.start_gadget(HASTY_GADGET)
     tezsign("init", passphrase=PASSPHRASE)
     key = tezsign("advanced", "keys", "import", file, *of_file, passphrase=PASSPHRASE)
     assert (key["pkh"], key["lock_state"]) == (pkh, "locked")
